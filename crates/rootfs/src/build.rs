@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use cache::Cache;
@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::order::{configurable, next_batch};
 use crate::script::{Progress, Scripts};
 use crate::unpack::{Job, Outcome, Stop, Unpacked, Unpacker};
-use crate::{Error, Package};
+use crate::{Error, Interrupt, Package};
 
 /// Where and how a root is built.
 pub struct Options<'a> {
@@ -30,7 +30,7 @@ pub struct Options<'a> {
     /// What scripts are told as `SOURCE_DATE_EPOCH`, in seconds.
     pub epoch: i64,
     /// Set from outside to end the build.
-    pub interrupted: Arc<AtomicBool>,
+    pub interrupt: Interrupt,
     /// Told what happens.
     pub progress: Arc<dyn Progress>,
 }
@@ -60,7 +60,7 @@ impl<'a> Build<'a> {
     /// What [`Error`] says. The folder then holds an unfinished root.
     pub fn install(options: Options<'a>, packages: &'a [Package]) -> Result<Self, Error> {
         let scripts =
-            Scripts::new(options.root, options.epoch, Arc::clone(&options.interrupted), Arc::clone(&options.progress));
+            Scripts::new(options.root, options.epoch, options.interrupt.clone(), Arc::clone(&options.progress));
         let root = Root::open(options.root, Links::WithinRoot)?;
         let mut ledger = Ledger::default();
         prepare(&root, options.architecture)?;
@@ -183,7 +183,7 @@ fn unpacker<'a>(
         merged: merged(options.architecture),
         defer: true,
         serial,
-        interrupted: &options.interrupted,
+        interrupt: &options.interrupt,
         progress: &*options.progress,
         total,
         done: AtomicUsize::new(0),

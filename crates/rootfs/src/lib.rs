@@ -15,6 +15,7 @@ mod conflict;
 mod database;
 mod diversion;
 mod error;
+mod interrupt;
 mod ledger;
 mod normalise;
 mod order;
@@ -26,6 +27,7 @@ mod unpack;
 
 pub use build::{Build, Options};
 pub use error::Error;
+pub use interrupt::Interrupt;
 pub use normalise::{Normalise, Rule};
 pub use package::Package;
 pub use script::{Progress, Scripts};

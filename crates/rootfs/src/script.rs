@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use sandbox::{Network, Sandbox};
+use sandbox::{Network, Sandbox, Stdio};
 
-use crate::Error;
+use crate::{Error, Interrupt};
 
 /// How much of a program's output a failure shows, in lines.
 const TAIL_LINES: usize = 20;
@@ -26,7 +25,7 @@ pub trait Progress: Send + Sync {
 pub struct Scripts {
     root: PathBuf,
     epoch: i64,
-    interrupted: Arc<AtomicBool>,
+    interrupt: Interrupt,
     progress: Arc<dyn Progress>,
 }
 
@@ -39,8 +38,8 @@ impl std::fmt::Debug for Scripts {
 impl Scripts {
     /// Programs will run in `root`; `epoch` is what they are told as `SOURCE_DATE_EPOCH`, in seconds.
     #[must_use]
-    pub fn new(root: &Path, epoch: i64, interrupted: Arc<AtomicBool>, progress: Arc<dyn Progress>) -> Self {
-        Self { root: root.into(), epoch, interrupted, progress }
+    pub fn new(root: &Path, epoch: i64, interrupt: Interrupt, progress: Arc<dyn Progress>) -> Self {
+        Self { root: root.into(), epoch, interrupt, progress }
     }
 
     /// Runs `argv` with the standard environment and `env`; `what` names it in an error.
@@ -70,8 +69,8 @@ impl Scripts {
             }
             tail.push_back(text.into_owned());
         };
-        let status = self.sandbox(env, network).run_lines(argv, &mut on_line, &self.interrupted)?;
-        if self.interrupted.load(Ordering::Relaxed) {
+        let status = self.sandbox(env, network).run(argv, Stdio::lines(&mut on_line))?;
+        if self.interrupt.is_set() {
             return Err(Error::Interrupted);
         }
         if status.success() {
@@ -91,8 +90,14 @@ impl Scripts {
             ("DEBIAN_FRONTEND", "noninteractive"),
             ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
             ("SOURCE_DATE_EPOCH", epoch.as_str()),
+            // debconf and others write what they hold in the order of Perl's hashes.
+            ("PERL_HASH_SEED", "0"),
         ];
-        let mut sandbox = Sandbox::new(&self.root).network(network).deferred_fsync(true).hostname("localhost");
+        let mut sandbox = Sandbox::new(&self.root)
+            .network(network)
+            .deferred_fsync(true)
+            .host_name("localhost")
+            .cancel(self.interrupt.cancel());
         for (name, value) in standard.iter().chain(env) {
             sandbox = sandbox.env(name, value);
         }

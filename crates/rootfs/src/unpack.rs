@@ -22,7 +22,7 @@ use crate::diversion::Diversions;
 use crate::ledger::{Claim, Ledger};
 use crate::preinst::does_nothing_at_first;
 use crate::script::Progress;
-use crate::{Error, Package};
+use crate::{Error, Interrupt, Package};
 
 /// The suffix under which dpkg unpacks a configuration file, until it is configured.
 const NEW_CONFFILE: &[u8] = b".dpkg-new";
@@ -87,7 +87,7 @@ pub(crate) struct Unpacker<'a> {
     pub(crate) defer: bool,
     /// The controls of the packages unpacked so far, when one worker goes in dpkg's order.
     pub(crate) serial: Option<&'a Mutex<Vec<(usize, Control)>>>,
-    pub(crate) interrupted: &'a AtomicBool,
+    pub(crate) interrupt: &'a Interrupt,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) total: usize,
     pub(crate) done: AtomicUsize,
@@ -153,7 +153,7 @@ impl Unpacker<'_> {
         }
         let mut data = deb.data(limit).map_err(failed)?;
         while let Some(member) = data.next_member().map_err(|error| failed(error.into()))? {
-            if self.interrupted.load(Ordering::Relaxed) {
+            if self.interrupt.is_set() {
                 return Err(Error::Interrupted.into());
             }
             members.place(&member.entry, &mut data.data())?;
