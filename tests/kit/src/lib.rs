@@ -19,6 +19,7 @@ mod archive;
 mod compression;
 mod deb;
 mod diff;
+mod expanding;
 mod rootfs;
 mod server;
 mod tar;
