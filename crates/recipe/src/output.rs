@@ -113,10 +113,14 @@ fn write_directory(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<Pendin
 /// Copies one entry into a directory; directories get their metadata later.
 fn copy_entry(root: &Root, target: &Root, entry: &tree::Entry, metadata: &Metadata) -> Result<(), Error> {
     match &entry.kind {
-        tree::Kind::Directory => target.ensure_dir(&entry.path)?,
-        tree::Kind::File { .. } => target.write_file(&entry.path, metadata, &mut root.open_file(&entry.path)?)?,
+        tree::Kind::Directory => {
+            target.make_dir(&entry.path, &Metadata::new(0o700, 0))?;
+        }
+        tree::Kind::File { .. } => {
+            target.copy_file(&entry.path, metadata, &root.open_file(&entry.path)?)?;
+        }
         tree::Kind::Symlink { target: to } => target.symlink(&entry.path, to, metadata)?,
-        tree::Kind::HardLink { target: first } => target.hard_link(first, &entry.path)?,
+        tree::Kind::HardLink { target: first } => target.hard_link(&entry.path, first)?,
         tree::Kind::Fifo => target.make_fifo(&entry.path, metadata)?,
         tree::Kind::CharDevice { .. } | tree::Kind::BlockDevice { .. } => {}
     }

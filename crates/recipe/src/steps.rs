@@ -48,19 +48,17 @@ impl Stage<'_> {
         let path = EntryPath::parse(file.path.trim_start_matches('/').as_bytes()).map_err(in_words(&file.path))?;
         let (uid, gid) = file.owner()?;
         let metadata = Metadata { uid, gid, ..Metadata::new(file.mode()?, self.epoch) };
-        if let Some(parent) = path.parent() {
-            self.root.ensure_dirs(&parent).map_err(in_words(&file.path))?;
-        }
+        self.root.make_parents(&path, &Metadata::new(0o755, self.epoch)).map_err(in_words(&file.path))?;
         if self.root.lstat(&path).map_err(in_words(&file.path))?.is_some_and(|entry| !matches!(entry.kind, Kind::Directory)) {
             self.root.remove_file(&path).map_err(in_words(&file.path))?;
         }
         let done = match (&file.content, &file.source, &file.link) {
-            (Some(content), _, _) => self.root.write_file(&path, &metadata, &mut content.as_bytes()),
+            (Some(content), _, _) => self.root.write_file(&path, &metadata, &mut content.as_bytes()).map(drop),
             (_, _, Some(link)) => self.root.symlink(&path, link.as_bytes(), &metadata),
             (_, Some(source), _) => {
                 let source = self.folder.join(source);
                 let mut opened = std::fs::File::open(&source).map_err(|error| format!("{}: {error}", source.display()))?;
-                self.root.write_file(&path, &metadata, &mut opened)
+                self.root.write_file(&path, &metadata, &mut opened).map(drop)
             }
             (None, None, None) => Ok(()),
         };

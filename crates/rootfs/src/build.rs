@@ -11,6 +11,7 @@ use tree::{EntryPath, Links, Metadata, Root};
 use crate::configure;
 use crate::database::{Control, Database, admin};
 use crate::diversion::Diversions;
+use crate::folder;
 use crate::ledger::Ledger;
 use crate::order::{configurable, next_batch};
 use crate::script::{Progress, Scripts};
@@ -70,7 +71,7 @@ impl<'a> Build<'a> {
             Ok(outcomes) => outcomes,
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::OrderMatters(_)) => {
-                root.remove_contents()?;
+                folder::clear(&root, &EntryPath::ROOT)?;
                 ledger = Ledger::default();
                 prepare(&root, options.architecture)?;
                 database = Database::create(&root)?;
@@ -205,7 +206,7 @@ fn prepare(root: &Root, architecture: &str) -> Result<(), Error> {
     for directory in merged(architecture) {
         let link = EntryPath::parse(directory.as_bytes()).map_err(tree::Error::from)?;
         let target = format!("usr/{directory}");
-        root.ensure_dirs(&EntryPath::parse(target.as_bytes()).map_err(tree::Error::from)?)?;
+        folder::ensure_all(root, &EntryPath::parse(target.as_bytes()).map_err(tree::Error::from)?)?;
         root.symlink(&link, target.as_bytes(), &Metadata::new(0o777, 0))?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use sandbox::Network;
 use tree::{EntryPath, Metadata, Root};
 
 use crate::database::Control;
+use crate::folder;
 use crate::script::{Progress, Scripts};
 use crate::unpack::Unpacked;
 use crate::Error;
@@ -18,11 +19,11 @@ const FORBID: &[u8] = b"#!/bin/sh\nexit 101\n";
 pub(crate) fn preinst(scripts: &Scripts, root: &Root, control: &Control) -> Result<(), Error> {
     let Some(script) = control.preinst() else { return Ok(()) };
     let path = EntryPath::parse(b"var/lib/dpkg/tmp.ci/preinst").map_err(tree::Error::from)?;
-    if let Some(folder) = path.parent() {
-        root.ensure_dirs(&folder)?;
+    if let Some(parent) = path.parent() {
+        folder::ensure_all(root, &parent)?;
         root.write_file(&path, &Metadata::new(0o755, 0), &mut &script[..])?;
         let done = run_preinst(scripts, control);
-        root.remove_all(&folder)?;
+        root.remove_all(&parent)?;
         done?;
     }
     Ok(())

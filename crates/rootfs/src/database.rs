@@ -10,6 +10,7 @@ use archive::deb::ControlArchive;
 use archive::deb822;
 use tree::{EntryPath, Metadata, Root};
 
+use crate::folder;
 use crate::triggers::Triggers;
 use crate::unpack::{Unpacked, effective_preinst};
 use crate::{Error, Package};
@@ -139,7 +140,8 @@ impl Control {
     fn write_info_file(&self, root: &Root, member: &str, mode: u32, mtime: i64, data: &[u8]) -> Result<(), Error> {
         let path = admin(&format!("info/{}.{member}", self.info_name()))
             .ok_or_else(|| Error::Control { package: self.name.clone(), message: format!("odd member name `{member}`") })?;
-        Ok(root.write_file(&path, &Metadata::new(mode, mtime), &mut &data[..])?)
+        root.write_file(&path, &Metadata::new(mode, mtime), &mut &data[..])?;
+        Ok(())
     }
 
     /// The package's stanza in `var/lib/dpkg/status`.
@@ -196,7 +198,7 @@ impl Database {
     pub(crate) fn create(root: &Root) -> Result<Self, Error> {
         for folder in ["info", "updates", "triggers", "parts", "alternatives"] {
             if let Some(path) = admin(folder) {
-                root.ensure_dirs(&path)?;
+                folder::ensure_all(root, &path)?;
             }
         }
         for (name, text) in [("info/format", "1\n"), ("status", ""), ("diversions", "")] {

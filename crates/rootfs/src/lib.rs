@@ -15,6 +15,7 @@ mod conflict;
 mod database;
 mod diversion;
 mod error;
+mod folder;
 mod interrupt;
 mod ledger;
 mod normalise;

@@ -4,7 +4,7 @@
 
 use tree::{EntryPath, Kind, Metadata, Root};
 
-use crate::Error;
+use crate::{Error, folder};
 
 /// What happens to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +71,11 @@ impl Normalise<'_> {
         for path in self.expand(path)? {
             let Some(entry) = self.0.lstat(&path)? else { continue };
             match rule {
-                Rule::Remove => self.0.remove_all(&path)?,
-                Rule::Clear => self.clear(&path, &entry.kind)?,
+                Rule::Remove => {
+                    self.0.remove_all(&path)?;
+                }
+                Rule::Clear if matches!(entry.kind, Kind::Directory) => folder::clear(self.0, &path)?,
+                Rule::Clear => {}
                 Rule::Empty => self.empty(&path, &entry)?,
                 Rule::EmptyFiles => self.empty_files(&path)?,
             }
@@ -94,16 +97,6 @@ impl Normalise<'_> {
         let matching =
             names.iter().filter(|name| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end));
         Ok(matching.filter_map(|name| folder.join(name).ok()).collect())
-    }
-
-    fn clear(&self, path: &EntryPath, kind: &Kind) -> Result<(), Error> {
-        if !matches!(kind, Kind::Directory) {
-            return Ok(());
-        }
-        for name in self.0.list(path)? {
-            self.0.remove_all(&path.join(&name).map_err(tree::Error::from)?)?;
-        }
-        Ok(())
     }
 
     fn empty(&self, path: &EntryPath, entry: &tree::Entry) -> Result<(), Error> {
@@ -132,8 +125,8 @@ impl Normalise<'_> {
     /// [`Error::Tree`] when it cannot be written.
     pub fn write(&self, path: &str, text: &str) -> Result<(), Error> {
         let path = EntryPath::parse(path.as_bytes()).map_err(tree::Error::from)?;
-        if let Some(folder) = path.parent() {
-            self.0.ensure_dirs(&folder)?;
+        if let Some(parent) = path.parent() {
+            folder::ensure_all(self.0, &parent)?;
         }
         Ok(self.0.replace(&path, &Metadata::new(0o644, 0), text.as_bytes())?)
     }

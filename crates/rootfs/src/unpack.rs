@@ -19,6 +19,7 @@ use tree::{EntryPath, Kind, Metadata, Root};
 use crate::conflict::{Settlement, settle};
 use crate::database::Control;
 use crate::diversion::Diversions;
+use crate::folder;
 use crate::ledger::{Claim, Ledger};
 use crate::preinst::does_nothing_at_first;
 use crate::script::Progress;
@@ -152,7 +153,7 @@ impl Unpacker<'_> {
             members.sums = Some(String::new());
         }
         let mut data = deb.data(limit).map_err(failed)?;
-        while let Some(member) = data.next_member().map_err(|error| failed(error.into()))? {
+        while let Some(member) = data.next().map_err(|error| failed(error.into()))? {
             if self.interrupt.is_set() {
                 return Err(Error::Interrupted.into());
             }
@@ -204,9 +205,10 @@ impl Members<'_> {
         }
         self.parent(path)?;
         match self.unpacker.ledger.directory(path, self.job.number, metadata) {
-            Claim::New => self.unpacker.root.ensure_dir(path).map_err(|source| self.failed(source).into()),
-            // Another worker may have claimed it and not made it yet.
-            Claim::Shared => self.unpacker.root.ensure_dir(path).map_err(|source| self.failed(source).into()),
+            // Shared: another worker may have claimed it and not made it yet.
+            Claim::New | Claim::Shared => {
+                folder::ensure(self.unpacker.root, path).map_err(|source| self.failed(source).into())
+            }
             Claim::OrderMatters(owner) if owner == self.job.number => {
                 Err(self.refused(path, "beneath a symbolic link of the same package").into())
             }
@@ -257,12 +259,12 @@ impl Members<'_> {
             Kind::File { .. } => match &mut self.sums {
                 Some(sums) if !is_conffile => {
                     let mut hashing = Hashing { inner: data, md5: Md5::new() };
-                    let done = root.write_file(target, &entry.metadata, &mut hashing);
+                    let done = root.write_file(target, &entry.metadata, &mut hashing).map(drop);
                     let sum = hex::encode(hashing.md5.finalize());
                     sums.push_str(&format!("{sum}  {}\n", String::from_utf8_lossy(entry.path.as_bytes())));
                     done
                 }
-                _ => root.write_file(target, &entry.metadata, data),
+                _ => root.write_file(target, &entry.metadata, data).map(drop),
             },
             Kind::Symlink { target: to } => root.symlink(target, to, &entry.metadata),
             Kind::HardLink { target: first } => {
@@ -272,7 +274,7 @@ impl Members<'_> {
                     first_path = with_suffix(&first_path, NEW_CONFFILE)
                         .map_err(|_| self.refused(&first_path, "whose name is too long"))?;
                 }
-                root.hard_link(&first_path, target)
+                root.hard_link(target, &first_path)
             }
             Kind::Fifo => root.make_fifo(target, &entry.metadata),
             Kind::Directory | Kind::CharDevice { .. } | Kind::BlockDevice { .. } => Ok(()),
