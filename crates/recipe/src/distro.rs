@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use archive::mirror::Distribution;
 use serde::{Deserialize, Serialize};
 
 /// The architectures that recipes may name, by Debian's names.
@@ -45,6 +46,15 @@ impl Distro {
                 components: &["main"],
                 keyring: "/usr/share/keyrings/debian-archive-keyring.gpg",
             },
+        }
+    }
+
+    /// The distribution as the archive room knows it.
+    #[must_use]
+    pub(crate) fn distribution(self) -> Distribution {
+        match self {
+            Self::Ubuntu => Distribution::Ubuntu,
+            Self::Debian => Distribution::Debian,
         }
     }
 

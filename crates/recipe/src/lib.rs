@@ -5,7 +5,7 @@
 //!
 //! Everything that a recipe can say is a type in [`format`](mod@format); where packages come from is decided in [`plan`].
 
-mod aptsources;
+mod apt;
 pub mod build;
 pub mod distro;
 mod emulator;

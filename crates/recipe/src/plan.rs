@@ -62,18 +62,6 @@ pub struct Archive {
     pub signed_by: Option<PathBuf>,
 }
 
-impl Archive {
-    /// The address by which a root of `architecture` knows the archive; none when the program knows none.
-    #[must_use]
-    pub fn address_inside(&self, architecture: &str) -> Option<String> {
-        if self.recipe_address.is_some() {
-            return self.recipe_address.clone();
-        }
-        let security = self.kind == ArchiveKind::Security;
-        archive::mirror::built_in(self.distro.name(), architecture, security).map(str::to_owned)
-    }
-}
-
 /// A recipe joined with the command line.
 #[derive(Debug, Clone)]
 pub struct Plan {
