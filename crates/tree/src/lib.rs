@@ -15,11 +15,13 @@
 pub mod codec;
 mod entry;
 mod error;
+mod pack;
 mod path;
 mod root;
 pub mod tar;
 
 pub use entry::{Entry, Kind, Metadata};
 pub use error::{Error, Result};
+pub use pack::{Choice, Packed, pack};
 pub use path::{EntryPath, PathError};
 pub use root::{Links, Root, Scan};

@@ -70,7 +70,7 @@ impl Scan<'_> {
 
     /// Leaves out the entry that was returned last: what is beneath it is not returned, and if it was a file with further
     /// names, the next of them becomes the file.
-    pub fn skip(&mut self) {
+    pub fn leave_out(&mut self) {
         if let Some(current) = &mut self.current {
             current.enter = false;
             if let Some(identity) = current.first_of.take() {

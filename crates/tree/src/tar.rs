@@ -13,10 +13,12 @@ mod limits;
 mod member;
 mod pax;
 mod reader;
+mod writer;
 
 pub use error::{Problem, TarError};
 pub use limits::Limits;
 pub use reader::{Data, Member, Reader};
+pub use writer::Writer;
 
 /// The unit of a tar in bytes: headers are one block, contents are padded to whole blocks.
 pub const BLOCK: usize = 512;
