@@ -30,24 +30,25 @@ const MAX_EXAMPLE: u64 = 1 << 20;
 const MAX_KEY: u64 = 4 << 20;
 
 /// Writes the sources and the marks into a root of `architecture`.
-pub(crate) fn write(plan: &Plan, root: &Root, architecture: &str, packages: &[&Package]) -> Result<(), Error> {
+pub(crate) fn write(plan: &Plan, root: &Root, epoch: i64, architecture: &str, packages: &[&Package]) -> Result<(), Error> {
     let failed = |source| Error::Rootfs { architecture: architecture.to_owned(), source };
     let (own, extra): (Vec<&Archive>, Vec<&Archive>) =
         plan.archives.iter().partition(|archive| archive.kind != ArchiveKind::Extra);
+    let files = Normalise { root, epoch };
     let mut text = String::new();
     for archive in own {
         let uri = address_inside(root, archive, architecture)?;
         stanza(&mut text, archive, &uri, plan.distro.facts().keyring);
     }
-    Normalise(root).write(&format!("etc/apt/sources.list.d/{}.sources", plan.distro), &text).map_err(failed)?;
+    files.write(&format!("etc/apt/sources.list.d/{}.sources", plan.distro), &text).map_err(failed)?;
     for archive in extra {
         let key = format!("usr/share/keyrings/{}.{}", archive.name, key_extension(archive));
         copy_key(root, archive, &key)?;
         let mut text = String::new();
         stanza(&mut text, archive, archive.recipe_address.as_deref().unwrap_or_default(), &format!("/{key}"));
-        Normalise(root).write(&format!("etc/apt/sources.list.d/{}.sources", archive.name), &text).map_err(failed)?;
+        files.write(&format!("etc/apt/sources.list.d/{}.sources", archive.name), &text).map_err(failed)?;
     }
-    Normalise(root).write("var/lib/apt/extended_states", &automatic(architecture, packages)).map_err(failed)
+    files.write("var/lib/apt/extended_states", &automatic(architecture, packages)).map_err(failed)
 }
 
 fn stanza(text: &mut String, archive: &Archive, uri: &str, signed_by: &str) {

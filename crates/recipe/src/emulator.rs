@@ -1,12 +1,12 @@
 //! The emulator for programs of a foreign architecture: qemu's user mode, taken from the archive like any package.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io;
 
 use archive::deb::Deb;
 use archive::universe::Universe;
 use cache::{Cache, Digest};
-use tree::{EntryPath, Kind};
+use tree::Kind;
 
 use crate::Error;
 use crate::lock::Package;
@@ -50,26 +50,20 @@ fn extract(cache: &Cache, package: &Package, architecture: &str) -> Result<Diges
     };
     let names = [format!("usr/bin/qemu-{cpu}-static"), format!("usr/bin/qemu-{cpu}")];
     let file = cache.file(&package.sha256)?.ok_or_else(|| missing(package, architecture))?;
-    let wrong = |source: archive::deb::Error| Error::CannotRun {
+    let wrong = |source: archive::deb::DebError| Error::CannotRun {
         architecture: architecture.to_owned(),
         reason: format!("cannot read package `{}`: {source}", package.name),
     };
-    let mut deb = Deb::open(file).map_err(wrong)?;
-    deb.control().map_err(wrong)?;
-    let mut data = deb.data(MAX_DATA).map_err(wrong)?;
-    while let Some(member) = data.next_member().map_err(|error| wrong(error.into()))? {
+    let (_, mut data) = Deb::open(file).and_then(|deb| deb.into_data(MAX_DATA)).map_err(wrong)?;
+    while let Some(member) = data.next()? {
         let is_file = matches!(member.entry.kind, Kind::File { .. });
-        if is_file && names.iter().any(|name| name.as_bytes() == EntryPath::as_bytes(&member.entry.path)) {
+        if is_file && names.iter().any(|name| name.as_bytes() == member.entry.path.as_bytes()) {
             let mut writer = cache.insert()?;
-            copy(&mut data.data(), &mut writer).map_err(Error::io("write", cache.root()))?;
+            io::copy(&mut data.data(), &mut writer).map_err(Error::io("write", cache.root()))?;
             return Ok(writer.commit(None)?);
         }
     }
     Err(missing(package, architecture))
-}
-
-fn copy(from: &mut dyn Read, to: &mut dyn Write) -> std::io::Result<u64> {
-    std::io::copy(from, to)
 }
 
 fn missing(package: &Package, architecture: &str) -> Error {

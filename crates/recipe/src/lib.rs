@@ -13,10 +13,12 @@ mod epoch;
 mod error;
 pub mod events;
 mod find;
+mod foreign;
 pub mod format;
 pub mod lock;
 mod output;
 pub mod plan;
+mod resolve;
 mod steps;
 
 pub use error::Error;

@@ -64,8 +64,8 @@ impl<'a> Build<'a> {
             Scripts::new(options.root, options.epoch, options.interrupt.clone(), Arc::clone(&options.progress));
         let root = Root::open(options.root, Links::WithinRoot)?;
         let mut ledger = Ledger::default();
-        prepare(&root, options.architecture)?;
-        let mut database = Database::create(&root)?;
+        prepare(&root, &options)?;
+        let mut database = Database::create(&root, options.epoch)?;
         let first: Vec<Job<'_>> = jobs(packages, |_| true);
         let outcomes = match unpacker(&options, &root, &ledger, None, first.len()).side_by_side(&first, options.jobs) {
             Ok(outcomes) => outcomes,
@@ -73,8 +73,8 @@ impl<'a> Build<'a> {
             Err(Stop::OrderMatters(_)) => {
                 folder::clear(&root, &EntryPath::ROOT)?;
                 ledger = Ledger::default();
-                prepare(&root, options.architecture)?;
-                database = Database::create(&root)?;
+                prepare(&root, &options)?;
+                database = Database::create(&root, options.epoch)?;
                 unpacker(&options, &root, &ledger, Some(&Mutex::default()), first.len()).in_order(&first)?
             }
         };
@@ -186,6 +186,7 @@ fn unpacker<'a>(
         serial,
         interrupt: &options.interrupt,
         progress: &*options.progress,
+        epoch: options.epoch,
         total,
         done: AtomicUsize::new(0),
     }
@@ -202,12 +203,12 @@ fn merged(architecture: &str) -> &'static [&'static str] {
 }
 
 /// Makes the links of a merged /usr, before any package could bring directories of these names.
-fn prepare(root: &Root, architecture: &str) -> Result<(), Error> {
-    for directory in merged(architecture) {
+fn prepare(root: &Root, options: &Options<'_>) -> Result<(), Error> {
+    for directory in merged(options.architecture) {
         let link = EntryPath::parse(directory.as_bytes()).map_err(tree::Error::from)?;
         let target = format!("usr/{directory}");
-        folder::ensure_all(root, &EntryPath::parse(target.as_bytes()).map_err(tree::Error::from)?)?;
-        root.symlink(&link, target.as_bytes(), &Metadata::new(0o777, 0))?;
+        folder::ensure_all(root, &EntryPath::parse(target.as_bytes()).map_err(tree::Error::from)?, options.epoch)?;
+        root.symlink(&link, target.as_bytes(), &Metadata::new(0o777, options.epoch))?;
     }
     Ok(())
 }

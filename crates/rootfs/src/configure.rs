@@ -20,7 +20,7 @@ pub(crate) fn preinst(scripts: &Scripts, root: &Root, control: &Control) -> Resu
     let Some(script) = control.preinst() else { return Ok(()) };
     let path = EntryPath::parse(b"var/lib/dpkg/tmp.ci/preinst").map_err(tree::Error::from)?;
     if let Some(parent) = path.parent() {
-        folder::ensure_all(root, &parent)?;
+        folder::ensure_all(root, &parent, 0)?;
         root.write_file(&path, &Metadata::new(0o755, 0), &mut &script[..])?;
         let done = run_preinst(scripts, control);
         root.remove_all(&parent)?;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use archive::deb::ControlArchive;
-use archive::deb822;
+use archive::deb822::Stanza;
 use tree::{EntryPath, Metadata, Root};
 
 use crate::folder;
@@ -37,10 +37,9 @@ pub(crate) struct Control {
 
 impl Control {
     /// Reads the control member of `package`, which must be the package that was asked for.
-    pub(crate) fn read(package: &Package, files: ControlArchive) -> Result<Self, Error> {
+    pub(crate) fn read(package: &Package, files: &ControlArchive) -> Result<Self, Error> {
         let wrong = |message: String| Error::Control { package: package.name.clone(), message };
-        let text = files.file("control").ok_or_else(|| wrong("its control member holds no file `control`".into()))?;
-        let stanza = deb822::parse_one(text).map_err(|error| wrong(error.to_string()))?;
+        let stanza = Stanza::new(files.control());
         let field = |name: &str| stanza.get(name).unwrap_or_default().to_owned();
         let control = Self {
             name: field("Package"),
@@ -52,8 +51,8 @@ impl Control {
             depends: field("Depends"),
             provides: field("Provides"),
             installed_size: field("Installed-Size").parse().unwrap_or(0),
-            conffiles: files.file("conffiles").map(conffiles).unwrap_or_default(),
-            files,
+            conffiles: conffile_paths(files).map(<[u8]>::to_vec).collect(),
+            files: files.clone(),
         };
         let (found, expected) = (
             (&control.name, &control.version, &control.architecture),
@@ -90,7 +89,7 @@ impl Control {
 
     /// One file of the control member.
     pub(crate) fn file(&self, name: &str) -> Option<&[u8]> {
-        self.files.file(name)
+        self.files.get(name)
     }
 
     /// The `preinst`, when it does something at a first installation.
@@ -117,43 +116,45 @@ impl Control {
     }
 
     /// Writes the control files into the database; `sums` is the text of `md5sums` when the package brings none.
-    pub(crate) fn write_info(&self, root: &Root, sums: Option<String>) -> Result<(), Error> {
-        for file in self.files.files().filter(|file| file.name != "control") {
-            self.write_info_file(root, &file.name, file.mode, file.mtime, &file.data)?;
+    pub(crate) fn write_info(&self, root: &Root, epoch: i64, sums: Option<String>) -> Result<(), Error> {
+        for file in self.files.files().iter().filter(|file| file.name != "control") {
+            self.write_info_file(root, &file.name, &Metadata::new(file.mode, epoch), &file.contents)?;
         }
         match sums {
-            Some(sums) if !sums.is_empty() => self.write_info_file(root, "md5sums", 0o644, 0, sums.as_bytes()),
+            Some(sums) if !sums.is_empty() => {
+                self.write_info_file(root, "md5sums", &Metadata::new(0o644, epoch), sums.as_bytes())
+            }
             _ => Ok(()),
         }
     }
 
     /// Writes the list of the package's paths.
-    pub(crate) fn write_list(&self, root: &Root, paths: &[Vec<u8>]) -> Result<(), Error> {
+    pub(crate) fn write_list(&self, root: &Root, epoch: i64, paths: &[Vec<u8>]) -> Result<(), Error> {
         let mut list = Vec::with_capacity(paths.iter().map(|path| path.len() + 1).sum());
         for path in paths {
             list.extend_from_slice(path);
             list.push(b'\n');
         }
-        self.write_info_file(root, "list", 0o644, 0, &list)
+        self.write_info_file(root, "list", &Metadata::new(0o644, epoch), &list)
     }
 
-    fn write_info_file(&self, root: &Root, member: &str, mode: u32, mtime: i64, data: &[u8]) -> Result<(), Error> {
+    fn write_info_file(&self, root: &Root, member: &str, metadata: &Metadata, data: &[u8]) -> Result<(), Error> {
         let path = admin(&format!("info/{}.{member}", self.info_name()))
             .ok_or_else(|| Error::Control { package: self.name.clone(), message: format!("odd member name `{member}`") })?;
-        root.write_file(&path, &Metadata::new(mode, mtime), &mut &data[..])?;
+        root.write_file(&path, metadata, &mut &data[..])?;
         Ok(())
     }
 
     /// The package's stanza in `var/lib/dpkg/status`.
     fn stanza(&self) -> Vec<u8> {
-        let control = self.file("control").unwrap_or_default();
+        let control = self.files.control().as_bytes();
         let first = control.iter().position(|byte| *byte == b'\n').map_or(control.len(), |end| end + 1);
         let mut stanza = Vec::with_capacity(control.len() + 128);
         stanza.extend_from_slice(&control[..first]);
         stanza.extend_from_slice(b"Status: install ok unpacked\n");
         if !self.conffiles.is_empty() {
             stanza.extend_from_slice(b"Conffiles:\n");
-            for path in self.file("conffiles").map(conffile_paths).unwrap_or_default() {
+            for path in conffile_paths(&self.files) {
                 stanza.push(b' ');
                 stanza.extend_from_slice(path);
                 stanza.extend_from_slice(b" newconffile\n");
@@ -168,13 +169,9 @@ impl Control {
     }
 }
 
-/// The paths that a `conffiles` member names, in its order; lines with a flag such as `remove-on-upgrade` are left out.
-fn conffile_paths(text: &[u8]) -> Vec<&[u8]> {
-    text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| line.starts_with(b"/")).collect()
-}
-
-fn conffiles(text: &[u8]) -> BTreeSet<Vec<u8>> {
-    conffile_paths(text).into_iter().map(<[u8]>::to_vec).collect()
+/// The configuration files that a package brings, in its order; lines with a flag such as `remove-on-upgrade` name none.
+fn conffile_paths(files: &ControlArchive) -> impl Iterator<Item = &[u8]> {
+    files.conffiles().filter(|line| line.starts_with(b"/"))
 }
 
 /// A path below dpkg's folder.
@@ -188,23 +185,25 @@ fn fixed(name: &'static str) -> Result<EntryPath, Error> {
 }
 
 /// The database of one root.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Database {
+    /// The modification time of the database's files, in seconds.
+    epoch: i64,
     triggers: Triggers,
 }
 
 impl Database {
     /// Makes the folders that dpkg expects.
-    pub(crate) fn create(root: &Root) -> Result<Self, Error> {
+    pub(crate) fn create(root: &Root, epoch: i64) -> Result<Self, Error> {
         for folder in ["info", "updates", "triggers", "parts", "alternatives"] {
             if let Some(path) = admin(folder) {
-                folder::ensure_all(root, &path)?;
+                folder::ensure_all(root, &path, epoch)?;
             }
         }
         for (name, text) in [("info/format", "1\n"), ("status", ""), ("diversions", "")] {
-            root.replace(&fixed(name)?, &Metadata::new(0o644, 0), text.as_bytes())?;
+            root.replace(&fixed(name)?, &Metadata::new(0o644, epoch), text.as_bytes())?;
         }
-        Ok(Self::default())
+        Ok(Self { epoch, triggers: Triggers::default() })
     }
 
     /// Records packages whose files are in the tree. `again` is set when dpkg has configured packages before.
@@ -214,7 +213,7 @@ impl Database {
         let mut activated = String::new();
         for package in unpacked {
             stanzas.extend_from_slice(&package.control.stanza());
-            package.control.write_list(root, &package.paths)?;
+            package.control.write_list(root, self.epoch, &package.paths)?;
             if let Some(text) = package.control.file("triggers") {
                 self.triggers.register(&package.control.info_name(), text);
             }
@@ -225,7 +224,7 @@ impl Database {
                 activated.push_str(&self.triggers.activated(&package.control.info_name(), paths));
             }
         }
-        root.replace(&status, &Metadata::new(0o644, 0), &stanzas)?;
+        root.replace(&status, &Metadata::new(0o644, self.epoch), &stanzas)?;
         for (name, text) in self.triggers.files() {
             self.write_trigger_file(root, &name, text.as_bytes())?;
         }
@@ -238,6 +237,6 @@ impl Database {
     fn write_trigger_file(&self, root: &Root, name: &str, text: &[u8]) -> Result<(), Error> {
         let path = admin(&format!("triggers/{name}"))
             .ok_or_else(|| Error::Control { package: name.into(), message: "odd trigger name".into() })?;
-        Ok(root.replace(&path, &Metadata::new(0o644, 0), text)?)
+        Ok(root.replace(&path, &Metadata::new(0o644, self.epoch), text)?)
     }
 }

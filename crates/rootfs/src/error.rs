@@ -26,7 +26,7 @@ pub enum Error {
         package: String,
         /// What is wrong with it.
         #[source]
-        source: archive::deb::Error,
+        source: archive::deb::DebError,
     },
     /// A package holds something that no root may get.
     #[error("package `{package}` holds `{path}`, {what}: refused")]

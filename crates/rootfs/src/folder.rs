@@ -2,15 +2,15 @@
 
 use tree::{EntryPath, Metadata, Root};
 
-/// Makes `path` a directory of mode 0755 unless there is one.
-pub(crate) fn ensure(root: &Root, path: &EntryPath) -> Result<(), tree::Error> {
-    root.make_dir(path, &Metadata::new(0o755, 0)).map(drop)
+/// Makes `path` a directory of mode 0755, of the time `epoch`, unless there is one.
+pub(crate) fn ensure(root: &Root, path: &EntryPath, epoch: i64) -> Result<(), tree::Error> {
+    root.make_dir(path, &Metadata::new(0o755, epoch)).map(drop)
 }
 
 /// Makes `path` and the directories above it.
-pub(crate) fn ensure_all(root: &Root, path: &EntryPath) -> Result<(), tree::Error> {
-    root.make_parents(path, &Metadata::new(0o755, 0))?;
-    ensure(root, path)
+pub(crate) fn ensure_all(root: &Root, path: &EntryPath, epoch: i64) -> Result<(), tree::Error> {
+    root.make_parents(path, &Metadata::new(0o755, epoch))?;
+    ensure(root, path, epoch)
 }
 
 /// Removes everything below `path`.

@@ -55,7 +55,12 @@ pub const RULES: &[(&str, Rule, &str)] = &[
 
 /// Applies [`RULES`] to a root.
 #[derive(Debug)]
-pub struct Normalise<'a>(pub &'a Root);
+pub struct Normalise<'a> {
+    /// The root.
+    pub root: &'a Root,
+    /// The modification time of files that are written, in seconds.
+    pub epoch: i64,
+}
 
 impl Normalise<'_> {
     /// Applies every rule.
@@ -69,12 +74,12 @@ impl Normalise<'_> {
     fn apply(&self, path: &str, rule: Rule) -> Result<(), Error> {
         let path = EntryPath::parse(path.as_bytes()).map_err(tree::Error::from)?;
         for path in self.expand(path)? {
-            let Some(entry) = self.0.lstat(&path)? else { continue };
+            let Some(entry) = self.root.lstat(&path)? else { continue };
             match rule {
                 Rule::Remove => {
-                    self.0.remove_all(&path)?;
+                    self.root.remove_all(&path)?;
                 }
-                Rule::Clear if matches!(entry.kind, Kind::Directory) => folder::clear(self.0, &path)?,
+                Rule::Clear if matches!(entry.kind, Kind::Directory) => folder::clear(self.root, &path)?,
                 Rule::Clear => {}
                 Rule::Empty => self.empty(&path, &entry)?,
                 Rule::EmptyFiles => self.empty_files(&path)?,
@@ -89,11 +94,11 @@ impl Normalise<'_> {
         let (Some(star), Some(folder)) = (name.iter().position(|byte| *byte == b'*'), pattern.parent()) else {
             return Ok(vec![pattern]);
         };
-        if self.0.lstat(&folder)?.is_none() {
+        if self.root.lstat(&folder)?.is_none() {
             return Ok(Vec::new());
         }
         let (start, end) = (&name[..star], &name[star + 1..]);
-        let names = self.0.list(&folder)?;
+        let names = self.root.list(&folder)?;
         let matching =
             names.iter().filter(|name| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end));
         Ok(matching.filter_map(|name| folder.join(name).ok()).collect())
@@ -101,15 +106,15 @@ impl Normalise<'_> {
 
     fn empty(&self, path: &EntryPath, entry: &tree::Entry) -> Result<(), Error> {
         if matches!(entry.kind, Kind::File { .. }) {
-            self.0.replace(path, &entry.metadata, b"")?;
+            self.root.replace(path, &entry.metadata, b"")?;
         }
         Ok(())
     }
 
     fn empty_files(&self, path: &EntryPath) -> Result<(), Error> {
-        for name in self.0.list(path)? {
+        for name in self.root.list(path)? {
             let path = path.join(&name).map_err(tree::Error::from)?;
-            let Some(entry) = self.0.lstat(&path)? else { continue };
+            let Some(entry) = self.root.lstat(&path)? else { continue };
             match entry.kind {
                 Kind::Directory => self.empty_files(&path)?,
                 Kind::File { size: 1.. } => self.empty(&path, &entry)?,
@@ -126,8 +131,8 @@ impl Normalise<'_> {
     pub fn write(&self, path: &str, text: &str) -> Result<(), Error> {
         let path = EntryPath::parse(path.as_bytes()).map_err(tree::Error::from)?;
         if let Some(parent) = path.parent() {
-            folder::ensure_all(self.0, &parent)?;
+            folder::ensure_all(self.root, &parent, self.epoch)?;
         }
-        Ok(self.0.replace(&path, &Metadata::new(0o644, 0), text.as_bytes())?)
+        Ok(self.root.replace(&path, &Metadata::new(0o644, self.epoch), text.as_bytes())?)
     }
 }

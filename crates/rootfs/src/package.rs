@@ -17,6 +17,4 @@ pub struct Package {
     pub size: u64,
     /// Unpacked before any script runs: the package is essential, or one of these depends on it.
     pub essential: bool,
-    /// Asked for by name; the others are marked as installed automatically.
-    pub requested: bool,
 }

@@ -90,6 +90,8 @@ pub(crate) struct Unpacker<'a> {
     pub(crate) serial: Option<&'a Mutex<Vec<(usize, Control)>>>,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) progress: &'a dyn Progress,
+    /// The modification time of what no package gives one, in seconds.
+    pub(crate) epoch: i64,
     pub(crate) total: usize,
     pub(crate) done: AtomicUsize,
 }
@@ -139,8 +141,8 @@ impl Unpacker<'_> {
         let name = &job.package.name;
         let file = self.cache.file(&job.package.digest)?.ok_or_else(|| Error::NotCached { package: name.clone() })?;
         let failed = |source| Error::Deb { package: name.clone(), source };
-        let mut deb = Deb::open(file).map_err(failed)?;
-        let control = Control::read(job.package, deb.control().map_err(failed)?)?;
+        let deb = Deb::open(file).map_err(failed)?;
+        let control = Control::read(job.package, deb.control())?;
         if self.defer && !job.package.essential && control.preinst().is_some() {
             return Ok(Outcome::NeedsPreinst(control));
         }
@@ -152,15 +154,15 @@ impl Unpacker<'_> {
         if control.file("md5sums").is_none() {
             members.sums = Some(String::new());
         }
-        let mut data = deb.data(limit).map_err(failed)?;
-        while let Some(member) = data.next().map_err(|error| failed(error.into()))? {
+        let (_, mut data) = deb.into_data(limit).map_err(failed)?;
+        while let Some(member) = data.next().map_err(|source| Error::Unpack { package: name.clone(), source })? {
             if self.interrupt.is_set() {
                 return Err(Error::Interrupted.into());
             }
             members.place(&member.entry, &mut data.data())?;
         }
         let (paths, sums) = (members.paths, members.sums);
-        control.write_info(self.root, sums)?;
+        control.write_info(self.root, self.epoch, sums)?;
         self.progress.unpacked(self.done.fetch_add(1, Ordering::Relaxed) + 1, self.total);
         Ok(Outcome::Unpacked(Unpacked { number: job.number, control, paths }))
     }
@@ -207,7 +209,7 @@ impl Members<'_> {
         match self.unpacker.ledger.directory(path, self.job.number, metadata) {
             // Shared: another worker may have claimed it and not made it yet.
             Claim::New | Claim::Shared => {
-                folder::ensure(self.unpacker.root, path).map_err(|source| self.failed(source).into())
+                folder::ensure(self.unpacker.root, path, self.unpacker.epoch).map_err(|source| self.failed(source).into())
             }
             Claim::OrderMatters(owner) if owner == self.job.number => {
                 Err(self.refused(path, "beneath a symbolic link of the same package").into())
@@ -221,7 +223,7 @@ impl Members<'_> {
     /// Makes sure that the directory above `path` is there, also when the package does not bring it.
     fn parent(&mut self, path: &EntryPath) -> Result<(), Stop> {
         match path.parent() {
-            Some(parent) if !self.seen.contains(&parent) => self.directory(&parent.clone(), &parent, &Metadata::new(0o755, 0)),
+            Some(parent) if !self.seen.contains(&parent) => self.directory(&parent.clone(), &parent, &Metadata::new(0o755, self.unpacker.epoch)),
             _ => Ok(()),
         }
     }
