@@ -38,7 +38,10 @@ pub struct Options<'a> {
 
 impl std::fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("root", &self.root).field("architecture", &self.architecture).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("root", &self.root)
+            .field("architecture", &self.architecture)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,14 +63,20 @@ impl<'a> Build<'a> {
     /// # Errors
     /// What [`Error`] says. The folder then holds an unfinished root.
     pub fn install(options: Options<'a>, packages: &'a [Package]) -> Result<Self, Error> {
-        let scripts =
-            Scripts::new(options.root, options.epoch, options.interrupt.clone(), Arc::clone(&options.progress));
+        let scripts = Scripts::new(
+            options.root,
+            options.epoch,
+            options.interrupt.clone(),
+            Arc::clone(&options.progress),
+        );
         let root = Root::open(options.root, Links::WithinRoot)?;
         let mut ledger = Ledger::default();
         prepare(&root, &options)?;
         let mut database = Database::create(&root, options.epoch)?;
         let first: Vec<Job<'_>> = jobs(packages, |_| true);
-        let outcomes = match unpacker(&options, &root, &ledger, None, first.len()).side_by_side(&first, options.jobs) {
+        let outcomes = match unpacker(&options, &root, &ledger, None, first.len())
+            .side_by_side(&first, options.jobs)
+        {
             Ok(outcomes) => outcomes,
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::OrderMatters(_)) => {
@@ -118,17 +127,25 @@ impl<'a> Build<'a> {
     }
 
     /// Configures what can be, then runs the `preinst` of the next packages and unpacks them.
-    fn later_wave(&mut self, unpacked: &mut Vec<Unpacked>, waiting: &mut Vec<(usize, Control)>) -> Result<(), Error> {
+    fn later_wave(
+        &mut self,
+        unpacked: &mut Vec<Unpacked>,
+        waiting: &mut Vec<(usize, Control)>,
+    ) -> Result<(), Error> {
         let controls: Vec<_> = unpacked.iter().map(|package| (package.number, &package.control)).collect();
         let ready = configurable(&controls);
-        self.configure(Some(&configure::names(unpacked.iter().filter(|package| ready.contains(&package.number)))))?;
-        let batch: BTreeSet<usize> = next_batch(&waiting.iter().map(|(number, control)| (*number, control)).collect::<Vec<_>>());
+        self.configure(Some(&configure::names(
+            unpacked.iter().filter(|package| ready.contains(&package.number)),
+        )))?;
+        let batch: BTreeSet<usize> =
+            next_batch(&waiting.iter().map(|(number, control)| (*number, control)).collect::<Vec<_>>());
         for (_, control) in waiting.iter().filter(|(number, _)| batch.contains(number)) {
             configure::preinst(&self.scripts, &self.root, control)?;
         }
         waiting.retain(|(number, _)| !batch.contains(number));
         let jobs = jobs(self.packages, |number| batch.contains(&number));
-        let serial = Mutex::new(unpacked.iter().map(|package| (package.number, package.control.clone())).collect());
+        let serial =
+            Mutex::new(unpacked.iter().map(|package| (package.number, package.control.clone())).collect());
         let unpacker = Unpacker {
             defer: false,
             diversions: self.diversions()?,
@@ -193,7 +210,12 @@ fn unpacker<'a>(
 }
 
 fn jobs(packages: &[Package], which: impl Fn(usize) -> bool) -> Vec<Job<'_>> {
-    packages.iter().enumerate().filter(|(number, _)| which(*number)).map(|(number, package)| Job { number, package }).collect()
+    packages
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| which(*number))
+        .map(|(number, package)| Job { number, package })
+        .collect()
 }
 
 /// The top-level directories that are links into `usr` on `architecture` (merged /usr: Debian since 12, Ubuntu since
@@ -207,7 +229,11 @@ fn prepare(root: &Root, options: &Options<'_>) -> Result<(), Error> {
     for directory in merged(options.architecture) {
         let link = EntryPath::parse(directory.as_bytes()).map_err(tree::Error::from)?;
         let target = format!("usr/{directory}");
-        folder::ensure_all(root, &EntryPath::parse(target.as_bytes()).map_err(tree::Error::from)?, options.epoch)?;
+        folder::ensure_all(
+            root,
+            &EntryPath::parse(target.as_bytes()).map_err(tree::Error::from)?,
+            options.epoch,
+        )?;
         root.symlink(&link, target.as_bytes(), &Metadata::new(0o777, options.epoch))?;
     }
     Ok(())

@@ -3,11 +3,11 @@
 use sandbox::Network;
 use tree::{EntryPath, Metadata, Root};
 
+use crate::Error;
 use crate::database::Control;
 use crate::folder;
 use crate::script::{Progress, Scripts};
 use crate::unpack::Unpacked;
-use crate::Error;
 
 /// Where invoke-rc.d(8) asks whether a service may be started.
 const POLICY: &str = "usr/sbin/policy-rc.d";
@@ -43,7 +43,12 @@ fn run_preinst(scripts: &Scripts, control: &Control) -> Result<(), Error> {
 }
 
 /// Configures the packages called `names`, or all that wait for it.
-pub(crate) fn configure(scripts: &Scripts, progress: &dyn Progress, names: Option<&[String]>, total: usize) -> Result<(), Error> {
+pub(crate) fn configure(
+    scripts: &Scripts,
+    progress: &dyn Progress,
+    names: Option<&[String]>,
+    total: usize,
+) -> Result<(), Error> {
     let mut argv = vec!["/usr/bin/dpkg", "--force-confold", "--configure"];
     match names {
         Some(names) => argv.extend(names.iter().map(String::as_str)),
@@ -51,7 +56,9 @@ pub(crate) fn configure(scripts: &Scripts, progress: &dyn Progress, names: Optio
     }
     let mut done = 0;
     scripts.run_with("dpkg", &argv, &[], Network::None, &mut |line| {
-        if let Some(package) = line.strip_prefix("Setting up ").and_then(|rest| rest.split_whitespace().next()) {
+        if let Some(package) =
+            line.strip_prefix("Setting up ").and_then(|rest| rest.split_whitespace().next())
+        {
             progress.configuring(package, done, total);
             done += 1;
         }

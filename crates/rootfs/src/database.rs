@@ -72,11 +72,6 @@ impl Control {
         &self.name
     }
 
-    /// The package's version.
-    pub(crate) fn version(&self) -> &str {
-        &self.version
-    }
-
     /// The package's architecture.
     pub(crate) fn architecture(&self) -> &str {
         &self.architecture
@@ -138,9 +133,17 @@ impl Control {
         self.write_info_file(root, "list", &Metadata::new(0o644, epoch), &list)
     }
 
-    fn write_info_file(&self, root: &Root, member: &str, metadata: &Metadata, data: &[u8]) -> Result<(), Error> {
-        let path = admin(&format!("info/{}.{member}", self.info_name()))
-            .ok_or_else(|| Error::Control { package: self.name.clone(), message: format!("odd member name `{member}`") })?;
+    fn write_info_file(
+        &self,
+        root: &Root,
+        member: &str,
+        metadata: &Metadata,
+        data: &[u8],
+    ) -> Result<(), Error> {
+        let path = admin(&format!("info/{}.{member}", self.info_name())).ok_or_else(|| Error::Control {
+            package: self.name.clone(),
+            message: format!("odd member name `{member}`"),
+        })?;
         root.write_file(&path, metadata, &mut &data[..])?;
         Ok(())
     }
@@ -181,7 +184,8 @@ pub(crate) fn admin(name: &str) -> Option<EntryPath> {
 
 /// A path below dpkg's folder whose name is a constant of this crate.
 fn fixed(name: &'static str) -> Result<EntryPath, Error> {
-    admin(name).ok_or_else(|| Error::Control { package: "dpkg".into(), message: format!("bad path `{name}`") })
+    admin(name)
+        .ok_or_else(|| Error::Control { package: "dpkg".into(), message: format!("bad path `{name}`") })
 }
 
 /// The database of one root.

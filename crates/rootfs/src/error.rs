@@ -11,7 +11,9 @@ pub enum Error {
     #[error("interrupted")]
     Interrupted,
     /// A package is no longer in the cache.
-    #[error("package `{package}` is not in the cache any more: was the cache pruned during the build? Try again")]
+    #[error(
+        "package `{package}` is not in the cache any more: was the cache pruned during the build? Try again"
+    )]
     NotCached {
         /// The package.
         package: String,

@@ -104,7 +104,11 @@ mod tests {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
             let ledger = Ledger::default();
             for package in order {
-                ledger.directory(&path("usr"), package, &mode(0o700 + u32::try_from(package).expect("small")));
+                ledger.directory(
+                    &path("usr"),
+                    package,
+                    &mode(0o700 + u32::try_from(package).expect("small")),
+                );
             }
             assert_eq!(ledger.settle_directories(), [(path("usr"), mode(0o700))], "order {order:?}");
         }

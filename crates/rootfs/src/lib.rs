@@ -29,6 +29,6 @@ mod unpack;
 pub use build::{Build, Options};
 pub use error::Error;
 pub use interrupt::Interrupt;
-pub use normalise::{Normalise, Rule};
+pub use normalise::{Normalise, RULES, Rule};
 pub use package::Package;
 pub use script::{Progress, Scripts};

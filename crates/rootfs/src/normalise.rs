@@ -22,7 +22,11 @@ pub enum Rule {
 /// The paths that are not the same in every build, what happens to them, and why. A `*` stands for any part of a name in
 /// the last component.
 pub const RULES: &[(&str, Rule, &str)] = &[
-    ("dev", Rule::Clear, "device nodes cannot be unpacked by an ordinary user; whoever runs the root mounts its own"),
+    (
+        "dev",
+        Rule::Clear,
+        "device nodes cannot be unpacked by an ordinary user; whoever runs the root mounts its own",
+    ),
     ("tmp", Rule::Clear, "left by scripts"),
     ("var/tmp", Rule::Clear, "left by scripts"),
     ("var/lib/apt/lists", Rule::Clear, "indices of one day and one mirror; apt makes what it needs"),
@@ -50,7 +54,11 @@ pub const RULES: &[(&str, Rule, &str)] = &[
     ("var/log/bootstrap.log", Rule::Remove, "a log of the build"),
     ("var/log/dpkg.log", Rule::Remove, "a log of the build"),
     ("var/log/fontconfig.log", Rule::Remove, "a log of the build"),
-    ("var/log", Rule::EmptyFiles, "logs of the build; their owners and modes matter to who writes them later"),
+    (
+        "var/log",
+        Rule::EmptyFiles,
+        "logs of the build; their owners and modes matter to who writes them later",
+    ),
 ];
 
 /// Applies [`RULES`] to a root.
@@ -91,7 +99,8 @@ impl Normalise<'_> {
     /// The paths that a pattern stands for.
     fn expand(&self, pattern: EntryPath) -> Result<Vec<EntryPath>, Error> {
         let name = pattern.file_name().unwrap_or_default();
-        let (Some(star), Some(folder)) = (name.iter().position(|byte| *byte == b'*'), pattern.parent()) else {
+        let (Some(star), Some(folder)) = (name.iter().position(|byte| *byte == b'*'), pattern.parent())
+        else {
             return Ok(vec![pattern]);
         };
         if self.root.lstat(&folder)?.is_none() {
@@ -99,8 +108,9 @@ impl Normalise<'_> {
         }
         let (start, end) = (&name[..star], &name[star + 1..]);
         let names = self.root.list(&folder)?;
-        let matching =
-            names.iter().filter(|name| name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end));
+        let matching = names.iter().filter(|name| {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        });
         Ok(matching.filter_map(|name| folder.join(name).ok()).collect())
     }
 

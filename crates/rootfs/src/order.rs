@@ -8,8 +8,9 @@ use crate::database::Control;
 
 /// Whether the relation field `field` names the package `name` at `version`.
 pub(crate) fn names_version(field: &str, name: &str, version: &str) -> bool {
-    let accepts = |found: &Alternative<'_>| found.constraint.is_none_or(|constraint| constraint.accepts(version));
-    alternatives(field).any(|found| found.name == name && accepts(&found))
+    let accepts =
+        |found: &Alternative<'_>| found.constraint.is_none_or(|constraint| constraint.accepts(version));
+    alternatives(field).flatten().any(|found| found.name == name && accepts(&found))
 }
 
 /// The numbers of those of `unpacked` that can be configured before any other package is there: everything that they
@@ -38,11 +39,15 @@ pub(crate) fn next_batch(waiting: &[(usize, &Control)]) -> BTreeSet<usize> {
     let providers = providers(waiting);
     let waits = |number: usize, control: &Control| {
         alternatives(&control.pre_depends)
+            .flatten()
             .filter_map(|found| providers.get(found.name))
             .any(|numbers| numbers.iter().any(|other| *other != number))
     };
-    let free: BTreeSet<usize> =
-        waiting.iter().filter(|(number, control)| !waits(*number, control)).map(|(number, _)| *number).collect();
+    let free: BTreeSet<usize> = waiting
+        .iter()
+        .filter(|(number, control)| !waits(*number, control))
+        .map(|(number, _)| *number)
+        .collect();
     if free.is_empty() { waiting.iter().map(|(number, _)| *number).take(1).collect() } else { free }
 }
 
@@ -60,7 +65,7 @@ fn providers<'c>(packages: &[(usize, &'c Control)]) -> HashMap<&'c str, Vec<usiz
     let mut providers: HashMap<&str, Vec<usize>> = HashMap::new();
     for (number, control) in packages {
         providers.entry(control.name()).or_default().push(*number);
-        for provided in alternatives(&control.provides) {
+        for provided in alternatives(&control.provides).flatten() {
             providers.entry(provided.name).or_default().push(*number);
         }
     }

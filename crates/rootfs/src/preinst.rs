@@ -10,7 +10,9 @@
 pub(crate) fn does_nothing_at_first(script: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(script) else { return false };
     let mut lines = text.lines();
-    let shell = lines.next().is_some_and(|line| matches!(line.trim_end(), "#!/bin/sh" | "#! /bin/sh" | "#!/bin/sh -e"));
+    let shell = lines
+        .next()
+        .is_some_and(|line| matches!(line.trim_end(), "#!/bin/sh" | "#! /bin/sh" | "#!/bin/sh -e"));
     shell && lines.all(|line| is_inert(line.trim()))
 }
 
@@ -23,7 +25,8 @@ fn is_inert(line: &str) -> bool {
     let Some(arguments) = arguments.strip_suffix(" -- \"$@\"") else { return false };
     // A line that could hold a second command is not understood, and so not inert.
     let known = ["rm_conffile ", "mv_conffile ", "symlink_to_dir ", "dir_to_symlink "];
-    known.iter().any(|command| arguments.starts_with(command)) && !arguments.contains([';', '&', '|', '`', '$', '<', '>', '('])
+    known.iter().any(|command| arguments.starts_with(command))
+        && !arguments.contains([';', '&', '|', '`', '$', '<', '>', '('])
 }
 
 #[cfg(test)]
@@ -38,10 +41,22 @@ mod tests {
             ("nothing at all", "#!/bin/sh\n".into(), true),
             ("not a shell script", format!("#!/usr/bin/perl\n{helper}\n"), false),
             ("one more command", format!("#!/bin/sh\n{helper}\nmkdir /a\n"), false),
-            ("a second command on the line", format!("#!/bin/sh\ndpkg-maintscript-helper rm_conffile /a; rm /b -- \"$@\"\n"), false),
-            ("another verb", "#!/bin/sh\ndpkg-maintscript-helper supports rm_conffile -- \"$@\"\n".into(), false),
+            (
+                "a second command on the line",
+                format!("#!/bin/sh\ndpkg-maintscript-helper rm_conffile /a; rm /b -- \"$@\"\n"),
+                false,
+            ),
+            (
+                "another verb",
+                "#!/bin/sh\ndpkg-maintscript-helper supports rm_conffile -- \"$@\"\n".into(),
+                false,
+            ),
             ("a condition", format!("#!/bin/sh\nif true; then\n{helper}\nfi\n"), false),
-            ("a continued line", "#!/bin/sh\ndpkg-maintscript-helper rm_conffile /a 1 \\\n -- \"$@\"\n".into(), false),
+            (
+                "a continued line",
+                "#!/bin/sh\ndpkg-maintscript-helper rm_conffile /a 1 \\\n -- \"$@\"\n".into(),
+                false,
+            ),
         ];
         for (summary, script, expected) in cases {
             assert_eq!(does_nothing_at_first(script.as_bytes()), expected, "{summary}");

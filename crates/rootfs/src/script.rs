@@ -31,7 +31,10 @@ pub struct Scripts {
 
 impl std::fmt::Debug for Scripts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scripts").field("root", &self.root).field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Scripts")
+            .field("root", &self.root)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -46,7 +49,13 @@ impl Scripts {
     ///
     /// # Errors
     /// [`Error::Script`] with the end of its output when it does not exit 0, [`Error::Sandbox`] when it cannot be run.
-    pub fn run(&self, what: &str, argv: &[&str], env: &[(&str, &str)], network: Network) -> Result<(), Error> {
+    pub fn run(
+        &self,
+        what: &str,
+        argv: &[&str],
+        env: &[(&str, &str)],
+        network: Network,
+    ) -> Result<(), Error> {
         self.run_with(what, argv, env, network, &mut |_| {})
     }
 

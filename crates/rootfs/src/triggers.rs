@@ -30,7 +30,8 @@ impl Triggers {
         let mut files = BTreeMap::new();
         for (trigger, packages) in &self.interests {
             let is_path = trigger.starts_with('/');
-            let file: &mut String = files.entry(if is_path { "File".into() } else { trigger.clone() }).or_default();
+            let file: &mut String =
+                files.entry(if is_path { "File".into() } else { trigger.clone() }).or_default();
             for package in packages {
                 if is_path {
                     file.push_str(trigger);
@@ -63,7 +64,8 @@ impl Triggers {
 
 /// `path` itself and the directories above it, without `/`.
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| path.rfind('/').map(|end| &path[..end])).take_while(|path| !path.is_empty())
+    std::iter::successors(Some(path), |path| path.rfind('/').map(|end| &path[..end]))
+        .take_while(|path| !path.is_empty())
 }
 
 #[cfg(test)]
@@ -74,7 +76,10 @@ mod tests {
     fn interests_are_registered_as_dpkg_does() {
         let mut triggers = Triggers::default();
         triggers.register("libc-bin", b"# a comment\ninterest ldconfig\n");
-        triggers.register("debianutils", b"interest-noawait /usr/share/debianutils/shells.d\nactivate-noawait ldconfig\n");
+        triggers.register(
+            "debianutils",
+            b"interest-noawait /usr/share/debianutils/shells.d\nactivate-noawait ldconfig\n",
+        );
         let files = triggers.files();
         assert_eq!(files["ldconfig"], "libc-bin\n");
         assert_eq!(files["File"], "/usr/share/debianutils/shells.d debianutils/noawait\n");

@@ -118,7 +118,10 @@ impl Unpacker<'_> {
                         let Some(job) = queue.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
                         match self.package(*job) {
                             Ok(outcome) => {
-                                outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((job.number, outcome));
+                                outcomes
+                                    .lock()
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .push((job.number, outcome));
                             }
                             Err(error) => {
                                 stop.store(true, Ordering::Relaxed);
@@ -139,7 +142,10 @@ impl Unpacker<'_> {
 
     fn package(&self, job: Job<'_>) -> Result<Outcome, Stop> {
         let name = &job.package.name;
-        let file = self.cache.file(&job.package.digest)?.ok_or_else(|| Error::NotCached { package: name.clone() })?;
+        let file = self
+            .cache
+            .file(&job.package.digest)?
+            .ok_or_else(|| Error::NotCached { package: name.clone() })?;
         let failed = |source| Error::Deb { package: name.clone(), source };
         let deb = Deb::open(file).map_err(failed)?;
         let control = Control::read(job.package, deb.control())?;
@@ -150,12 +156,21 @@ impl Unpacker<'_> {
             unpacked.lock().unwrap_or_else(PoisonError::into_inner).push((job.number, control.clone()));
         }
         let limit = control.expanded_limit(job.package.size);
-        let mut members = Members { unpacker: self, job, control: &control, paths: Vec::new(), seen: HashSet::new(), sums: None };
+        let mut members = Members {
+            unpacker: self,
+            job,
+            control: &control,
+            paths: Vec::new(),
+            seen: HashSet::new(),
+            sums: None,
+        };
         if control.file("md5sums").is_none() {
             members.sums = Some(String::new());
         }
         let (_, mut data) = deb.into_data(limit).map_err(failed)?;
-        while let Some(member) = data.next().map_err(|source| Error::Unpack { package: name.clone(), source })? {
+        while let Some(member) =
+            data.next().map_err(|source| Error::Unpack { package: name.clone(), source })?
+        {
             if self.interrupt.is_set() {
                 return Err(Error::Interrupted.into());
             }
@@ -187,7 +202,9 @@ impl Members<'_> {
         let path = self.unpacker.diversions.target(&path, &self.job.package.name).clone();
         match &entry.kind {
             Kind::Directory => self.directory(&entry.path, &path, &entry.metadata)?,
-            Kind::CharDevice { .. } | Kind::BlockDevice { .. } => return Err(self.refused(&entry.path, "a device node").into()),
+            Kind::CharDevice { .. } | Kind::BlockDevice { .. } => {
+                return Err(self.refused(&entry.path, "a device node").into());
+            }
             _ => {
                 if !self.other(entry, path, data)? {
                     return Ok(());
@@ -208,22 +225,25 @@ impl Members<'_> {
         self.parent(path)?;
         match self.unpacker.ledger.directory(path, self.job.number, metadata) {
             // Shared: another worker may have claimed it and not made it yet.
-            Claim::New | Claim::Shared => {
-                folder::ensure(self.unpacker.root, path, self.unpacker.epoch).map_err(|source| self.failed(source).into())
-            }
+            Claim::New | Claim::Shared => folder::ensure(self.unpacker.root, path, self.unpacker.epoch)
+                .map_err(|source| self.failed(source).into()),
             Claim::OrderMatters(owner) if owner == self.job.number => {
                 Err(self.refused(path, "beneath a symbolic link of the same package").into())
             }
             // dpkg keeps a link that leads to a directory.
             Claim::OrderMatters(_) if self.unpacker.serial.is_some() => Ok(()),
-            Claim::OrderMatters(_) => Err(Stop::OrderMatters(self.refused(path, "which another package has too"))),
+            Claim::OrderMatters(_) => {
+                Err(Stop::OrderMatters(self.refused(path, "which another package has too")))
+            }
         }
     }
 
     /// Makes sure that the directory above `path` is there, also when the package does not bring it.
     fn parent(&mut self, path: &EntryPath) -> Result<(), Stop> {
         match path.parent() {
-            Some(parent) if !self.seen.contains(&parent) => self.directory(&parent.clone(), &parent, &Metadata::new(0o755, self.unpacker.epoch)),
+            Some(parent) if !self.seen.contains(&parent) => {
+                self.directory(&parent.clone(), &parent, &Metadata::new(0o755, self.unpacker.epoch))
+            }
             _ => Ok(()),
         }
     }
@@ -231,7 +251,10 @@ impl Members<'_> {
     /// Places anything but a directory; tells whether the package owns it now.
     fn other(&mut self, entry: &tree::Entry, path: EntryPath, data: &mut dyn Read) -> Result<bool, Stop> {
         if self.is_merged(&entry.path) {
-            self.unpacker.root.set_metadata(&entry.path, &entry.metadata).map_err(|source| self.failed(source))?;
+            self.unpacker
+                .root
+                .set_metadata(&entry.path, &entry.metadata)
+                .map_err(|source| self.failed(source))?;
             return Ok(true);
         }
         self.parent(&path)?;
@@ -249,13 +272,20 @@ impl Members<'_> {
         }
         let is_conffile = self.control.is_conffile(&absolute(&entry.path));
         if is_conffile && matches!(entry.kind, Kind::File { .. }) {
-            target = with_suffix(&path, NEW_CONFFILE).map_err(|_| self.refused(&path, "whose name is too long"))?;
+            target = with_suffix(&path, NEW_CONFFILE)
+                .map_err(|_| self.refused(&path, "whose name is too long"))?;
         }
         self.create(entry, &target, is_conffile, data)?;
         Ok(true)
     }
 
-    fn create(&mut self, entry: &tree::Entry, target: &EntryPath, is_conffile: bool, data: &mut dyn Read) -> Result<(), Stop> {
+    fn create(
+        &mut self,
+        entry: &tree::Entry,
+        target: &EntryPath,
+        is_conffile: bool,
+        data: &mut dyn Read,
+    ) -> Result<(), Stop> {
         let root = self.unpacker.root;
         let done = match &entry.kind {
             Kind::File { .. } => match &mut self.sums {
