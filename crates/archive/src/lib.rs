@@ -8,6 +8,7 @@
 //! of a distribution is on this machine.
 
 pub mod client;
+pub mod deb;
 pub mod deb822;
 pub mod dependency;
 mod error;

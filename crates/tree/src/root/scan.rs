@@ -1,0 +1,151 @@
+//! A directory as entries in path order.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, Statx, StatxAttributes};
+
+use super::{Root, failed, read};
+use crate::{Entry, EntryPath, Kind, Result};
+
+/// The entries of a [`Root`] in path order, the root itself first.
+///
+/// Of several names of a file the first in path order is the [`Kind::File`], the others are [`Kind::HardLink`]s to it.
+/// What is mounted beneath the root is not entered: a mount point is an empty directory. Every entry is looked at through
+/// the descriptor of its directory.
+#[derive(Debug)]
+pub struct Scan<'r> {
+    root: &'r Root,
+    started: bool,
+    /// The directories from the root down to the current entry's.
+    stack: Vec<Directory>,
+    /// The current entry.
+    current: Option<Current>,
+    /// Files with several names, by device and inode.
+    linked: HashMap<Identity, EntryPath>,
+}
+
+type Identity = (u32, u32, u64);
+
+#[derive(Debug)]
+struct Directory {
+    fd: Arc<OwnedFd>,
+    path: EntryPath,
+    names: std::vec::IntoIter<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    name: Vec<u8>,
+    path: EntryPath,
+    /// To be entered next.
+    enter: bool,
+    /// The file's identity, when this is the first of several names.
+    first_of: Option<Identity>,
+}
+
+impl Root {
+    /// All entries; see [`Scan`].
+    #[must_use]
+    pub fn scan(&self) -> Scan<'_> {
+        Scan { root: self, started: false, stack: Vec::new(), current: None, linked: HashMap::new() }
+    }
+}
+
+impl Scan<'_> {
+    /// Opens the entry that was returned last, which is a file.
+    ///
+    /// # Errors
+    /// [`crate::Error::Entry`] when it is gone, [`crate::Error::WrongKind`] when it is no regular file.
+    pub fn open(&self) -> Result<File> {
+        match (&self.current, self.stack.last()) {
+            (Some(current), Some(directory)) => {
+                read::open_regular(directory.fd.as_fd(), &current.name, &current.path)
+            }
+            _ => self.root.open_file(&EntryPath::ROOT),
+        }
+    }
+
+    /// Leaves out the entry that was returned last: what is beneath it is not returned, and if it was a file with further
+    /// names, the next of them becomes the file.
+    pub fn leave_out(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.enter = false;
+            if let Some(identity) = current.first_of.take() {
+                self.linked.remove(&identity);
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<Entry>> {
+        match self.current.take() {
+            None if !self.started => {
+                self.started = true;
+                let current =
+                    Current { name: b".".to_vec(), path: EntryPath::ROOT, enter: true, first_of: None };
+                return self.entry(&Arc::clone(&self.root.directory), current, true).map(Some);
+            }
+            Some(current) if current.enter => self.enter(&current)?,
+            _ => {}
+        }
+        loop {
+            let Some(directory) = self.stack.last_mut() else { return Ok(None) };
+            let Some(name) = directory.names.next() else {
+                self.stack.pop();
+                continue;
+            };
+            let path = directory.path.join(&name)?;
+            let fd = Arc::clone(&directory.fd);
+            let current = Current { name, path, enter: false, first_of: None };
+            return self.entry(&fd, current, false).map(Some);
+        }
+    }
+
+    fn enter(&mut self, current: &Current) -> Result<()> {
+        let fail = |errno| failed("list", &current.path, errno);
+        let above = self.stack.last().map_or(&self.root.directory, |directory| &directory.fd);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(above, &current.name[..], flags, Mode::empty()).map_err(fail)?;
+        let names = read::names(fd.as_fd()).map_err(fail)?.into_iter();
+        self.stack.push(Directory { fd: Arc::new(fd), path: current.path.clone(), names });
+        Ok(())
+    }
+
+    fn entry(&mut self, parent: &OwnedFd, mut current: Current, is_root: bool) -> Result<Entry> {
+        let fail = |errno| failed("look at", &current.path, errno);
+        let parent = parent.as_fd();
+        let status = read::status(parent, &current.name).map_err(fail)?;
+        let mut kind = read::kind(parent, &current.name, &status).map_err(fail)?;
+        let metadata = read::metadata(parent, &current.name, &status).map_err(fail)?;
+        match kind {
+            Kind::Directory => current.enter = is_root || !is_mount_point(&status),
+            Kind::File { .. } if status.stx_nlink > 1 => {
+                let identity = (status.stx_dev_major, status.stx_dev_minor, status.stx_ino);
+                if let Some(first) = self.linked.get(&identity) {
+                    kind = Kind::HardLink { target: first.clone() };
+                } else {
+                    self.linked.insert(identity, current.path.clone());
+                    current.first_of = Some(identity);
+                }
+            }
+            _ => {}
+        }
+        let path = current.path.clone();
+        self.current = Some(current);
+        Ok(Entry { path, kind, metadata })
+    }
+}
+
+fn is_mount_point(status: &Statx) -> bool {
+    status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Result<Entry>> {
+        self.advance().transpose()
+    }
+}

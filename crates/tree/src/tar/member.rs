@@ -1,0 +1,149 @@
+//! From a header block and its extensions to a member.
+
+use super::extensions::Extensions;
+use super::header::{self, Block};
+use super::{Limits, Member, Problem};
+use crate::{Entry, EntryPath, Kind, Metadata};
+
+/// The size field of a header.
+pub(super) fn size_field(block: &Block) -> Result<u64, Problem> {
+    unsigned(&block[header::SIZE], "size")
+}
+
+/// Reads a member, and says how many bytes of contents follow it.
+pub(super) fn parse(block: &Block, ext: Extensions, limits: &Limits) -> Result<(Member, u64), Problem> {
+    let name = match ext.path {
+        Some(path) => path,
+        None => header_name(block),
+    };
+    if ext.sparse || block[header::TYPE] == b'S' {
+        return Err(Problem::Sparse(name));
+    }
+    let size = match ext.size {
+        Some(size) => size,
+        None => size_field(block)?,
+    };
+    let path = EntryPath::parse(&name)?;
+    let link = ext.link.unwrap_or_else(|| header::text(&block[header::LINK]).to_vec());
+    let kind = kind(block, &name, &path, link, size, limits)?;
+    if path.is_root() && kind != Kind::Directory {
+        return Err(Problem::Root(name));
+    }
+    let contents = contents(&kind, name, size)?;
+    let metadata = Metadata {
+        mode: (unsigned(&block[header::MODE], "mode")? & 0o7777) as u32,
+        uid: owner(ext.uid, &block[header::UID], "uid")?,
+        gid: owner(ext.gid, &block[header::GID], "gid")?,
+        mtime: match ext.mtime {
+            Some(mtime) => mtime,
+            None => header::number(&block[header::MTIME], "mtime")?,
+        },
+        xattrs: ext.xattrs,
+    };
+    let named = block[header::MAGIC].starts_with(b"ustar");
+    let text = |range| if named { header::text(&block[range]).to_vec() } else { Vec::new() };
+    let member = Member {
+        entry: Entry { path, kind, metadata },
+        user_name: ext.user_name.unwrap_or_else(|| text(header::USER)),
+        group_name: ext.group_name.unwrap_or_else(|| text(header::GROUP)),
+    };
+    Ok((member, contents))
+}
+
+/// The name in the block; POSIX archives put the beginning of long ones into a field of its own, where old GNU ones
+/// (magic `ustar` and two spaces) keep times.
+fn header_name(block: &Block) -> Vec<u8> {
+    let name = header::text(&block[header::NAME]);
+    let prefix = header::text(&block[header::PREFIX]);
+    if block[header::MAGIC].starts_with(b"ustar\0") && !prefix.is_empty() {
+        [prefix, b"/", name].concat()
+    } else {
+        name.to_vec()
+    }
+}
+
+fn kind(
+    block: &Block,
+    name: &[u8],
+    path: &EntryPath,
+    link: Vec<u8>,
+    size: u64,
+    limits: &Limits,
+) -> Result<Kind, Problem> {
+    Ok(match block[header::TYPE] {
+        // Before POSIX a directory was a file whose name ends in a slash; every reader still takes it so.
+        b'0' | b'\0' | b'7' if name.ends_with(b"/") => Kind::Directory,
+        b'0' | b'\0' | b'7' => Kind::File { size },
+        b'1' => hard_link(name, path, &link)?,
+        b'2' => symlink(name, link, limits)?,
+        b'3' => {
+            let (major, minor) = device(block)?;
+            Kind::CharDevice { major, minor }
+        }
+        b'4' => {
+            let (major, minor) = device(block)?;
+            Kind::BlockDevice { major, minor }
+        }
+        b'5' => Kind::Directory,
+        b'6' => Kind::Fifo,
+        flag => return Err(Problem::UnknownType { name: name.to_vec(), flag }),
+    })
+}
+
+fn hard_link(name: &[u8], path: &EntryPath, link: &[u8]) -> Result<Kind, Problem> {
+    let target =
+        EntryPath::parse(link).map_err(|problem| Problem::LinkTarget { name: name.to_vec(), problem })?;
+    if target.is_root() || target == *path {
+        return Err(Problem::LinkLoop(name.to_vec()));
+    }
+    Ok(Kind::HardLink { target })
+}
+
+fn symlink(name: &[u8], target: Vec<u8>, limits: &Limits) -> Result<Kind, Problem> {
+    if target.is_empty() || target.contains(&0) {
+        return Err(Problem::SymlinkTarget(name.to_vec()));
+    }
+    if target.len() > limits.symlink {
+        return Err(Problem::Limit {
+            what: "bytes in the target of a symbolic link",
+            limit: limits.symlink as u64,
+        });
+    }
+    Ok(Kind::Symlink { target })
+}
+
+fn device(block: &Block) -> Result<(u32, u32), Problem> {
+    let number = |range: std::ops::Range<usize>, field| {
+        let value = unsigned(&block[range.clone()], field)?;
+        u32::try_from(value).map_err(|_| Problem::Number { field, value: block[range].to_vec() })
+    };
+    Ok((number(header::MAJOR, "devmajor")?, number(header::MINOR, "devminor")?))
+}
+
+/// How many bytes of contents follow. Readers disagree about sizes on what has no contents, which would let one archive
+/// mean two things, so that is refused; only for hard links all agree that the size counts for nothing.
+fn contents(kind: &Kind, name: Vec<u8>, size: u64) -> Result<u64, Problem> {
+    match kind {
+        Kind::File { .. } => Ok(size),
+        Kind::HardLink { .. } => Ok(0),
+        _ if size == 0 => Ok(0),
+        _ => Err(Problem::UnexpectedContents { name, kind: kind.name(), size }),
+    }
+}
+
+fn owner(extension: Option<u64>, field: &[u8], name: &'static str) -> Result<u32, Problem> {
+    let value = match extension {
+        Some(value) => value,
+        None => unsigned(field, name)?,
+    };
+    // The greatest number means "unchanged" to chown(2) and so belongs to nobody.
+    match u32::try_from(value) {
+        Ok(id) if id != u32::MAX => Ok(id),
+        _ => Err(Problem::Number { field: name, value: value.to_string().into_bytes() }),
+    }
+}
+
+fn unsigned(field: &[u8], name: &'static str) -> Result<u64, Problem> {
+    let value = header::number(field, name)?;
+    u64::try_from(value).map_err(|_| Problem::Number { field: name, value: field.to_vec() })
+}

@@ -1,0 +1,142 @@
+//! PAX extended header records (POSIX.1-2017, `pax`, "Extended Header").
+
+use super::Problem;
+
+/// The records of an extended header, one after the other: `LENGTH KEY=VALUE\n` with the length of the whole in decimal.
+pub(super) fn records(mut bytes: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), Problem>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        match record(bytes) {
+            Some((key, value, rest)) => {
+                bytes = rest;
+                Some(Ok((key, value)))
+            }
+            None => {
+                let start = bytes.iter().copied().take(64).collect();
+                bytes = b"";
+                Some(Err(Problem::PaxRecord(start)))
+            }
+        }
+    })
+}
+
+/// The first record of `bytes`, and what follows it.
+fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = bytes.iter().take(20).position(|&byte| byte == b' ')?;
+    let length = decimal(&bytes[..space])?;
+    let length = usize::try_from(length).ok()?;
+    let record = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|&byte| byte == b'=')?;
+    if equals == 0 {
+        return None;
+    }
+    Some((&record[..equals], &record[equals + 1..], &bytes[length..]))
+}
+
+/// Appends one record.
+pub(super) fn push_record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    // The length counts its own digits, so find the number that is right about itself.
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    loop {
+        let counted = rest + length.to_string().len();
+        if counted == length {
+            break;
+        }
+        length = counted;
+    }
+    out.extend_from_slice(length.to_string().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(key);
+    out.push(b'=');
+    out.extend_from_slice(value);
+    out.push(b'\n');
+}
+
+/// A decimal number of digits alone.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// A PAX time in whole seconds, rounded down: `[-]SECONDS[.FRACTION]`.
+pub(super) fn seconds(value: &[u8]) -> Option<i64> {
+    let (negative, number) = match value.strip_prefix(b"-") {
+        Some(number) => (true, number),
+        None => (false, value),
+    };
+    let mut parts = number.splitn(2, |&byte| byte == b'.');
+    let whole = i64::try_from(decimal(parts.next()?)?).ok()?;
+    let fraction = parts.next().unwrap_or(b"");
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let rounds_down = negative && fraction.iter().any(|&digit| digit != b'0');
+    Some(if negative { -whole - i64::from(rounds_down) } else { whole })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_count_themselves() {
+        for value_length in 0..2000 {
+            let value = vec![b'v'; value_length];
+            let mut bytes = Vec::new();
+            push_record(&mut bytes, b"k", &value);
+            push_record(&mut bytes, b"after", b"x\ny=z");
+            let read: Vec<_> = records(&bytes).collect::<Result<_, _>>().unwrap();
+            assert_eq!(read, [(&b"k"[..], &value[..]), (b"after", b"x\ny=z")]);
+        }
+    }
+
+    #[test]
+    fn malformed_records_are_refused() {
+        let table: &[&[u8]] = &[
+            b"5 a=b",
+            b"6 a=b\n1",
+            b"7 a=b\n",
+            b"x a=b\n",
+            b" a=b\n",
+            b"6  =b\n",
+            b"5 =b\n",
+            b"6 abc\n",
+            b"0 a=b\n",
+            b"1 a=b\n",
+            b"99999999999999999999 a=b\n",
+            b"+6 a=b\n",
+        ];
+        for bytes in table {
+            assert!(records(bytes).any(|record| record.is_err()), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn times() {
+        let table: &[(&[u8], Option<i64>)] = &[
+            (b"0", Some(0)),
+            (b"1700000000.999999999", Some(1_700_000_000)),
+            (b"-1", Some(-1)),
+            (b"-1.5", Some(-2)),
+            (b"-1.0", Some(-1)),
+            (b"5.", Some(5)),
+            (b"", None),
+            (b"-", None),
+            (b".5", None),
+            (b"1e5", None),
+            (b"1.x", None),
+            (b"9223372036854775808", None),
+        ];
+        for (value, want) in table {
+            assert_eq!(seconds(value), *want, "{}", value.escape_ascii());
+        }
+    }
+}
