@@ -15,11 +15,19 @@
 //!   --input TEXT            standard input
 //!   --cancel-on LINE        end the command when it prints LINE (with --lines)
 //!   --times N               run it N times
+//!   --foreign ARCH QEMU     run programs for ARCH by this static qemu
+//! sandbox --checks          tell what this machine can do
+//! sandbox --ids             print the id maps
 //! ```
 
+use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
-use ovmlayer_sandbox::{Cancel, Capabilities, Error, Input, Network, Output, Sandbox, Stdio};
+use ovmlayer_sandbox::foreign::{self, Registration};
+use ovmlayer_sandbox::{
+    Architecture, Cancel, Capabilities, Error, IdMap, Input, Network, Output, Sandbox, Stdio, probe,
+};
 
 struct Options {
     sandbox: Sandbox,
@@ -29,11 +37,13 @@ struct Options {
     cancel_on: Option<String>,
     cancel: Cancel,
     times: usize,
+    _registration: Option<Registration>,
 }
 
-fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options, String> {
     let cancel = Cancel::new().map_err(|error| error.to_string())?;
     let mut sandbox = Sandbox::new("/").cancel(&cancel);
+    let mut registration = None;
     let (mut lines, mut input, mut cancel_on, mut times) = (false, None, None, 1);
     let mut arguments = arguments.peekable();
     while let Some(option) = arguments.next_if(|argument| argument.starts_with("--")) {
@@ -80,13 +90,34 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String> {
                 times = value()?.parse().map_err(|_| "--times takes a number")?;
                 sandbox
             }
+            "--foreign" => {
+                registration = Some(register(&value()?, &value()?, ids)?);
+                sandbox
+            }
             other => return Err(format!("unknown option {other}")),
         };
     }
     let root = arguments.next().ok_or("ROOT is missing")?;
     let command = arguments.collect();
     sandbox = sandbox.root(root);
-    Ok(Options { sandbox, command, lines, input, cancel_on, cancel, times })
+    Ok(Options { sandbox, command, lines, input, cancel_on, cancel, times, _registration: registration })
+}
+
+fn register(architecture: &str, qemu: &str, ids: &IdMap) -> Result<Registration, String> {
+    let architecture = Architecture::from_name(architecture).ok_or("no such architecture")?;
+    foreign::support(architecture, ids).required(architecture).map_err(|error| chain(&error))?;
+    let interpreter = File::open(qemu).map_err(|error| format!("cannot open {qemu}: {error}"))?;
+    foreign::register(architecture, interpreter.as_fd(), ids).map_err(|error| chain(&error))
+}
+
+fn checks() -> ExitCode {
+    for check in probe::checks(&[&std::env::temp_dir()]) {
+        report(&format!("{:?} {}: {}", check.state, check.name, check.found));
+        if let Some(remedy) = check.remedy {
+            report(&format!("     {remedy}"));
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn run(options: &Options) -> Result<std::process::ExitStatus, Error> {
@@ -129,10 +160,19 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn main() -> ExitCode {
     use std::os::unix::process::ExitStatusExt as _;
-    if let Err(error) = ovmlayer_sandbox::enter_user_namespace() {
-        return complain(&chain(&error));
+    let first = std::env::args().nth(1);
+    if first.as_deref() == Some("--checks") {
+        return checks();
     }
-    let options = match parse(std::env::args().skip(1)) {
+    let ids = match ovmlayer_sandbox::enter_user_namespace() {
+        Ok(ids) => ids,
+        Err(error) => return complain(&chain(&error)),
+    };
+    if first.as_deref() == Some("--ids") {
+        report(&format!("{ids:?}"));
+        return ExitCode::SUCCESS;
+    }
+    let options = match parse(std::env::args().skip(1), &ids) {
         Ok(options) => options,
         Err(message) => return complain(&message),
     };

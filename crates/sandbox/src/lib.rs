@@ -11,17 +11,23 @@
 //! 1. [`enter_user_namespace`] first thing in `main`, while there is one thread. From then on this program is root
 //!    of a user and a mount namespace of its own, whoever started it.
 //! 2. [`Sandbox`] runs commands, from any thread.
-//! 3. [`sync_tree`] at the end makes good the fsync calls that were answered without being done.
+//! 3. [`foreign::register`] lets programs of another architecture run.
+//! 4. [`sync_tree`] at the end makes good the fsync calls that were answered without being done.
+//!
+//! [`probe::checks`] tells what a machine can do, and what to do about the rest.
 
 mod act;
+mod architecture;
 mod cancel;
 mod enter;
 mod error;
+pub mod foreign;
 mod ids;
 mod init;
 mod lines;
 mod obstacle;
 mod plan;
+pub mod probe;
 mod raw;
 mod run;
 mod sandbox;
@@ -29,6 +35,7 @@ mod seccomp;
 mod stdio;
 mod sync;
 
+pub use architecture::Architecture;
 pub use cancel::Cancel;
 pub use enter::{IdMap, enter_user_namespace};
 pub use error::Error;
