@@ -133,6 +133,9 @@ pub(crate) struct From {
     /// Take packages as they were at this time: YYYYMMDDTHHMMSSZ.
     #[arg(long, value_name = "DATE")]
     pub(crate) snapshot: Option<String>,
+    /// Give a server up after this many seconds without a byte [default: 30].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: Option<u64>,
     /// Use what is in the cache, and no network.
     #[arg(long)]
     pub(crate) offline: bool,

@@ -110,23 +110,24 @@ impl Session {
     ///
     /// # Errors
     /// Whatever stands in the way; nothing is then under a final name.
-    pub fn build(&self, found: &Found, options: &Options, _ids: &IdMap) -> Result<Vec<Artifact>, Error> {
-        let result = self.build_all(found, options);
+    pub fn build(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
+        let result = self.build_all(found, options, ids);
         if self.interrupt.is_set() { result.map_err(|_| Error::Interrupted) } else { result }
     }
 
-    fn build_all(&self, found: &Found, options: &Options) -> Result<Vec<Artifact>, Error> {
+    fn build_all(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
         std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
         let plan = Plan::new(found, &options.origin)?;
         let resolver = Resolver::new(self, &plan, &options.origin)?;
         let lock = self.lock_for(found, &plan, &resolver, options)?;
-        let tools = tools(&plan, &lock)?;
-        let wanted = plan.architectures.iter().flat_map(|architecture| lock.root(architecture)).chain(tools.clone());
+        let tools = tools(&plan, &lock, ids)?;
         self.phase(None, Phase::Fetch);
-        resolver.download(&wanted.collect::<Vec<_>>())?;
+        let roots = plan.architectures.iter().flat_map(|architecture| lock.root(architecture));
+        resolver.download(&roots.chain(tools.iter().copied()).collect::<Vec<_>>())?;
+        drop(resolver);
         let mut pending = Vec::new();
         for architecture in &plan.architectures {
-            let work = Work { session: self, found, plan: &plan, options, architecture };
+            let work = Work { session: self, found, plan: &plan, options, ids, architecture };
             pending.push(work.build(&lock.root(architecture), &tools)?);
         }
         pending.push(output::write_text(&options.out.join(format!("{}.lock", found.name)), &lock.to_text()?)?);
@@ -172,11 +173,11 @@ impl Session {
 }
 
 /// The packages that are needed to run programs of foreign architectures.
-fn tools<'l>(plan: &Plan, lock: &'l Lock) -> Result<Vec<&'l Package>, Error> {
+fn tools<'l>(plan: &Plan, lock: &'l Lock, ids: &IdMap) -> Result<Vec<&'l Package>, Error> {
     let machine = machine_architecture();
     let mut tools = Vec::new();
     for architecture in plan.architectures.iter().filter(|architecture| *architecture != machine) {
-        if Emulation::needs_package(architecture)? {
+        if Emulation::needs_package(architecture, ids)? {
             tools.extend(lock.tools.iter().filter(|tool| tool.root == machine));
         }
     }
@@ -196,6 +197,7 @@ struct Work<'a> {
     found: &'a Found,
     plan: &'a Plan,
     options: &'a Options,
+    ids: &'a IdMap,
     architecture: &'a str,
 }
 
@@ -203,11 +205,12 @@ impl Work<'_> {
     fn build(&self, locked: &[&Package], tools: &[&Package]) -> Result<Pending, Error> {
         let session = self.session;
         let build_dir = self.options.build_dir.clone().unwrap_or_else(|| session.cache.root().join("build"));
+        std::fs::create_dir_all(&build_dir).map_err(Error::io("create", &build_dir))?;
         let scratch = Scratch::new(&build_dir, self.architecture)?;
         let root = scratch.path().join("root");
         std::fs::create_dir(&root).map_err(Error::io("create", &root))?;
         let epoch = epoch::of(&session.cache, locked)?;
-        let _emulation = Emulation::start(&session.cache, self.architecture, tools, scratch.path())?;
+        let _emulation = Emulation::start(&session.cache, self.architecture, tools, self.ids)?;
         let packages: Vec<rootfs::Package> = locked.iter().map(|package| to_install(package)).collect();
         let progress = Arc::new(Forward { events: Arc::clone(&session.events), architecture: self.architecture.to_owned() });
         let options = rootfs::Options {

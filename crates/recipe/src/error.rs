@@ -90,6 +90,30 @@ pub enum Error {
         /// Why not.
         message: String,
     },
+    /// The proxy settings of this machine cannot be used.
+    #[error("cannot use the proxy settings: {message}")]
+    Proxy {
+        /// What is wrong.
+        message: String,
+    },
+    /// An index is not what an index of packages is.
+    #[error("cannot use the archive's index: {message}")]
+    Index {
+        /// What is wrong.
+        message: String,
+    },
+    /// A recipe names a package in a way that means none.
+    #[error("{message}")]
+    PackageName {
+        /// What is wrong.
+        message: String,
+    },
+    /// A lock names an archive that the recipe does not have.
+    #[error("the lock names an archive `{name}` that the recipe does not have: refresh it with `--update`")]
+    UnknownArchive {
+        /// Its name.
+        name: String,
+    },
     /// A step of the recipe failed.
     #[error("step {number} of recipe `{recipe}` ({kind}): {message}")]
     Step {

@@ -8,6 +8,7 @@
 mod apt;
 pub mod build;
 pub mod distro;
+pub mod doctor;
 mod emulator;
 mod epoch;
 mod error;

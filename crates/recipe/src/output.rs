@@ -62,9 +62,10 @@ pub(crate) struct Shape<'a> {
 /// Writes `root` as `path`; the file's name chooses the form.
 pub(crate) fn write_tree(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<Pending, Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    match Format::from_file_name(&name) {
-        Some(format) => write_tar(root, path, format, shape),
-        None => write_directory(root, path, shape),
+    if name.contains(".tar") || name.ends_with(".tgz") {
+        write_tar(root, path, Format::from_file_name(&name), shape)
+    } else {
+        write_directory(root, path, shape)
     }
 }
 
@@ -77,7 +78,7 @@ fn write_tar(root: &Root, path: &Path, format: Format, shape: &Shape<'_>) -> Res
     let encoder = Encoder::new(format, sink, shape.threads).map_err(failed)?;
     let mut tar = tar::Writer::new(encoder);
     pack(root, &mut tar, shape)?;
-    let encoder = tar.finish().map_err(failed)?;
+    let encoder = tar.finish()?;
     let sink = encoder.finish().map_err(failed)?;
     let (size, digest) = (sink.size, sink.hasher.finish());
     let file = sink.inner.into_inner().map_err(|error| failed(error.into_error()))?;

@@ -28,6 +28,8 @@ pub struct Origin {
     pub snapshot: Option<String>,
     /// Use the cache alone.
     pub offline: bool,
+    /// After how many seconds without a byte a server is given up.
+    pub timeout: Option<u64>,
 }
 
 /// The role of an archive.
@@ -56,8 +58,6 @@ pub struct Archive {
     pub components: Vec<String>,
     /// The address that the recipe gives; it is then also the one inside the root.
     pub recipe_address: Option<String>,
-    /// The address that the command line gives.
-    pub command_address: Option<String>,
     /// The key file of a further archive.
     pub signed_by: Option<PathBuf>,
 }
@@ -102,7 +102,6 @@ impl Plan {
             suites: main_suites(&suite),
             components: components.clone(),
             recipe_address: settings.mirror.clone(),
-            command_address: origin.mirror.clone(),
             signed_by: None,
         }];
         if has_pockets(&suite) {
@@ -113,7 +112,6 @@ impl Plan {
                 suites: vec![format!("{suite}-security")],
                 components,
                 recipe_address: settings.security_mirror.clone(),
-                command_address: origin.security_mirror.clone(),
                 signed_by: None,
             });
         }
@@ -124,7 +122,6 @@ impl Plan {
             suites: extra.suites.clone(),
             components: extra.components.clone(),
             recipe_address: Some(extra.uri.clone()),
-            command_address: None,
             signed_by: Some(found.folder().join(&extra.signed_by)),
         }));
         let packages = recipe.packages(distro);

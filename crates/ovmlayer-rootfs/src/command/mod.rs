@@ -37,5 +37,6 @@ fn origin(from: &From) -> recipe::plan::Origin {
         keyring: from.keyring.clone(),
         snapshot: from.snapshot.clone(),
         offline: from.offline,
+        timeout: from.timeout,
     }
 }
