@@ -24,7 +24,7 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
-use ovmlayer_sandbox::foreign::{self, Registration};
+use ovmlayer_sandbox::foreign::{self, Registration, Support};
 use ovmlayer_sandbox::{
     Architecture, Cancel, Capabilities, Error, IdMap, Input, Network, Output, Sandbox, Stdio, probe,
 };
@@ -96,7 +96,7 @@ fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options
                 sandbox
             }
             "--foreign" => {
-                registration = Some(register(&value()?, &value()?, ids)?);
+                registration = register(&value()?, &value()?, ids)?;
                 sandbox
             }
             other => return Err(format!("unknown option {other}")),
@@ -118,11 +118,16 @@ fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options
     })
 }
 
-fn register(architecture: &str, qemu: &str, ids: &IdMap) -> Result<Registration, String> {
+/// Registers qemu where that is needed.
+fn register(architecture: &str, qemu: &str, ids: &IdMap) -> Result<Option<Registration>, String> {
     let architecture = Architecture::from_name(architecture).ok_or("no such architecture")?;
-    foreign::support(architecture, ids).required(architecture).map_err(|error| chain(&error))?;
+    let support =
+        foreign::support(architecture, ids).required(architecture).map_err(|error| chain(&error))?;
+    if support != Support::OwnNamespace {
+        return Ok(None);
+    }
     let interpreter = File::open(qemu).map_err(|error| format!("cannot open {qemu}: {error}"))?;
-    foreign::register(architecture, interpreter.as_fd(), ids).map_err(|error| chain(&error))
+    foreign::register(architecture, interpreter.as_fd(), ids).map(Some).map_err(|error| chain(&error))
 }
 
 fn checks() -> ExitCode {

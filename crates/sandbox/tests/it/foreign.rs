@@ -1,9 +1,10 @@
 //! Programs of another architecture, by qemu registered in a namespace of our own.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::{Outcome, Root, Who, in_surroundings};
 
@@ -97,30 +98,53 @@ impl Program {
     }
 }
 
-/// The machine's own table, seen from a mount namespace that ends right after.
+/// The machine's own table, mounted out of the way in a mount namespace that ends right after.
 fn machine_table() -> String {
-    let script = "mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && cd /proc/sys/fs/binfmt_misc && \
-                  for f in *; do echo \"$f\"; [ \"$f\" = register ] || cat \"$f\"; done";
-    Outcome::of(&Command::new("unshare").args(["--mount", "sh", "-c", script]).output().unwrap()).ok()
+    let folder = tempfile::tempdir().unwrap();
+    let script = "mount -t binfmt_misc none \"$0\" && cd \"$0\" && \
+                  for f in *; do [ \"$f\" = register ] || cat \"$f\"; done";
+    let mut command = Command::new("unshare");
+    Outcome::of(&command.args(["--mount", "sh", "-c", script]).arg(folder.path()).output().unwrap()).ok()
 }
 
 #[test]
-fn foreign_programs_run_and_the_machine_stays_as_it_is() {
-    let before = machine_table();
+fn foreign_programs_run_as_native_ones_do() {
     let (foreign, native) = programs();
     for who in Who::EVERYONE {
         let root = Root::new(who);
-        native.install(&root);
-        assert_eq!(root.shell("exec -a 'its name' /bin/program"), printed("its name"), "native, {who:?}");
-        foreign.install(&root);
-        assert_ne!(root.shell("/bin/program").code, Some(7), "it runs without help, {who:?}");
         let qemu = foreign.qemu();
         let options = ["--foreign", foreign.architecture, qemu.to_str().unwrap(), "--defer-fsync"];
         let command = ["--env", "PATH=/bin", "ROOT", "sh", "-c", "exec -a 'its name' /bin/program"];
-        assert_eq!(root.run(&[&options[..], &command].concat()), printed("its name"), "{who:?}");
-        assert_eq!(root.run(&[&options[..], &["ROOT", "/bin/program"]].concat()), printed("/bin/program"));
+        for program in [&native, &foreign] {
+            program.install(&root);
+            let outcome = root.run(&[&options[..], &command].concat());
+            assert_eq!(outcome, printed("its name"), "{} {who:?}", program.architecture);
+            let outcome = root.run(&[&options[..], &["ROOT", "/bin/program"]].concat());
+            assert_eq!(outcome, printed("/bin/program"), "{} {who:?}", program.architecture);
+        }
     }
-    assert_eq!(machine_table(), before);
+}
+
+#[test]
+fn a_registration_of_ours_is_not_the_machines() {
+    let (foreign, _) = programs();
+    for who in Who::EVERYONE {
+        let root = Root::new(who);
+        foreign.install(&root);
+        let qemu = foreign.qemu();
+        let options = ["--foreign", foreign.architecture, qemu.to_str().unwrap(), "--input", "x\n"];
+        // Runs until its standard output is closed.
+        let command = ["--env", "PATH=/bin", "ROOT", "sh", "-c", "/bin/program; while echo; do :; done"];
+        let mut child =
+            root.command(&[&options[..], &command].concat()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut name = [0; 12];
+        child.stdout.as_mut().unwrap().read_exact(&mut name).unwrap();
+        let table = machine_table();
+        drop(child.stdout.take());
+        child.wait().unwrap();
+        assert_eq!(&name, b"/bin/program");
+        assert!(table.contains("enabled") && !table.contains("/proc/self/fd/"), "{table}");
+    }
 }
 
 fn printed(name: &str) -> Outcome {
@@ -156,14 +180,43 @@ fn an_interpreter_that_is_none_is_refused() {
     assert!(err.contains(&expected), "{err}");
 }
 
+/// Takes the right to make user namespaces away, so that there is only the machine's table.
+const NO_NAMESPACE: &str = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"";
+
 #[test]
-fn a_kernel_without_tables_for_namespaces_is_explained() {
-    // Without a user namespace of our own, the machine's table would be changed: that is refused.
-    let (foreign, _) = programs();
-    let qemu = foreign.qemu();
-    let script = "echo 0 >/proc/sys/user/max_user_namespaces; exec \"$0\" \"$@\"";
-    let arguments = ["--foreign".as_ref(), foreign.architecture.as_ref(), qemu.as_os_str()];
-    let outcome = in_surroundings(script, &arguments);
-    assert_eq!(outcome.code, Some(125));
-    assert!(outcome.err.contains("install the package `qemu-user-static`"), "{}", outcome.err);
+fn without_a_namespace_of_our_own_the_machine_must_help() {
+    let (foreign, native) = programs();
+    let root = Root::new(Who::Root);
+    foreign.install(&root);
+    let interpreter = root.beside().join("interpreter");
+    native.write(&interpreter);
+    let mount = "mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && cd /proc/sys/fs/binfmt_misc";
+    let magic = elf_magic(foreign.machine);
+    let register =
+        |flags: &str| format!("printf '%s' ':other:M::{magic}::{}:{flags}' >register", interpreter.display());
+    let fixed = register("F");
+    let tests = [
+        ("none", "true", "the machine has no registration; install the package `qemu-user-static`"),
+        (
+            "not in the root",
+            &register("P"),
+            "has flags `P` but needs `F`; install the package `qemu-user-static`",
+        ),
+        ("switched off", &format!("{fixed} && echo 0 >other"), "the machine has no registration"),
+    ];
+    let path = root.path();
+    let command = ["--foreign", foreign.architecture, "/none", path.to_str().unwrap(), "/bin/program"];
+    for (summary, registered, expected) in tests {
+        let outcome = in_surroundings(&format!("{mount} && {registered} && {NO_NAMESPACE}"), &command);
+        assert_eq!(outcome.code, Some(125), "{summary}");
+        assert!(outcome.err.contains(expected), "{summary}: {}", outcome.err);
+    }
+    let outcome = in_surroundings(&format!("{mount} && {fixed} && {NO_NAMESPACE}"), &command);
+    assert_eq!(outcome, printed(interpreter.to_str().unwrap()));
+}
+
+/// The beginning of an ELF program for this machine, as a registration has it.
+fn elf_magic(machine: u8) -> String {
+    let start = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0";
+    start.iter().chain([&machine, &0]).map(|byte| format!("\\x{byte:02x}")).collect()
 }

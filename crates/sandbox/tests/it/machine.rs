@@ -4,13 +4,15 @@ use std::fs;
 
 use crate::support::{Root, Who, in_surroundings, user_id};
 
+const NOTHING: &[&str] = &[];
+
 #[test]
 fn namespaces_refused_are_explained() {
     let off = "echo 0 >/proc/sys/user/max_user_namespaces; ";
     // Root does without a user namespace.
     let root = Root::new(Who::Root);
     let path = root.path();
-    let ids = in_surroundings(&format!("{off} exec \"$0\" --ids"), &[]).ok();
+    let ids = in_surroundings(&format!("{off} exec \"$0\" --ids"), NOTHING).ok();
     assert!(ids.contains("own: false"), "{ids}");
     let uname = in_surroundings(
         &format!("{off} exec \"$0\" \"$@\""),
@@ -20,7 +22,7 @@ fn namespaces_refused_are_explained() {
     // Others cannot.
     let id = user_id();
     let become_user = format!("exec setpriv --reuid {id} --regid {id} --clear-groups -- \"$0\" --ids");
-    let outcome = in_surroundings(&format!("{off} {become_user}"), &[]);
+    let outcome = in_surroundings(&format!("{off} {become_user}"), NOTHING);
     assert_eq!(outcome.code, Some(125));
     assert!(outcome.err.contains("run `sudo sysctl -w user.max_user_namespaces=15000`"), "{}", outcome.err);
 }
@@ -32,7 +34,7 @@ fn missing_subordinate_ids_are_explained() {
     let script = format!(
         "mount --bind /dev/null /etc/subuid; exec setpriv --reuid {id} --regid {id} --clear-groups -- \"$0\" --ids"
     );
-    let outcome = in_surroundings(&script, &[]);
+    let outcome = in_surroundings(&script, NOTHING);
     assert_eq!(
         outcome.err,
         "sandbox: user `ovmlayer-test` has 0 subordinate ids in /etc/subuid, but 65535 are needed; run \

@@ -204,7 +204,7 @@ fn is_static(elf: &[u8]) -> bool {
 
 /// The example program run in some surroundings made by a shell script, which finds it as `$0`: in a mount and a
 /// user namespace with ids 0 to 65535, where switches can be turned that would else be the machine's.
-pub(crate) fn in_surroundings(script: &str, arguments: &[&OsStr]) -> Outcome {
+pub(crate) fn in_surroundings<S: AsRef<OsStr>>(script: &str, arguments: &[S]) -> Outcome {
     let mut command = Command::new("unshare");
     // The maps are written while the shell waits for a line; then root of the namespace is born by exec.
     command.args([
