@@ -127,8 +127,9 @@ fn every_id_of_a_debian_root_can_be_used() {
             };
             assert_eq!(outside, expected, "{:?} {uid}", root.who);
         }
-        let arguments = ["--user", "1000:1001", "--env", "PATH=/bin", "ROOT", "sh", "-c", "id -u; id -G"];
-        assert_eq!(root.run(&arguments).ok(), "1000\n1001\n");
+        let script = "id -u; id -G; echo here >/dev/stdout";
+        let arguments = ["--lines", "--user", "1000:1001", "--env", "PATH=/bin", "ROOT", "sh", "-c", script];
+        assert_eq!(root.run(&arguments).ok(), "| 1000\n| 1001\n| here\n");
     });
 }
 
