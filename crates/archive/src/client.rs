@@ -4,7 +4,6 @@
 //! digests were checked on both sides of decompression, and packages in the cache under the digest that was promised.
 //! All of it streams: beside the text of an index that a caller asks for, memory stays at some megabytes.
 
-mod codec;
 mod download;
 mod events;
 mod indices;

@@ -194,5 +194,5 @@ fn signed_by(words: &[&str]) -> SignedBy {
     }
 }
 
-/// apt lets the address of a source mention the architecture; nobody else does, so it is not supported.
+/// The words that a source may begin with.
 const SUPPORTED_TYPES: [&str; 2] = ["deb", "deb-src"];

@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use archive::Error;
-use archive::client::{Archive, Client, Download, Options};
-use archive::mirror::{Decided, Distribution, Mirrors, Wanted, choose, standard_sources};
-use archive::release::ReleaseProblem;
-use archive::source::Source;
 use cache::Cache;
+use ovmlayer_archive::Error;
+use ovmlayer_archive::client::{Archive, Client, Download, Options};
+use ovmlayer_archive::mirror::{Decided, Distribution, Mirrors, Wanted, choose, standard_sources};
+use ovmlayer_archive::release::ReleaseProblem;
+use ovmlayer_archive::source::Source;
 
 fn mirrors() -> Mirrors {
     let wanted = Wanted {
@@ -77,7 +77,8 @@ fn an_expired_suite_is_refused_with_its_dates() {
     let base = tempfile::tempdir().unwrap();
     let future = "2099-01-01T00:00:00Z".parse().unwrap();
     let client =
-        Client::new(Options { clock: archive::Clock::Fixed(future), ..options(base.path()) }).unwrap();
+        Client::new(Options { clock: ovmlayer_archive::Clock::Fixed(future), ..options(base.path()) })
+            .unwrap();
     let error = client.releases(&sources("sid")).unwrap_err();
     let message = error.to_string();
     // Either is right, and the keys end before the year 2099.

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 
 use cache::{Cache, Digest, Hasher};
+use tree::codec::{Format, decoder};
 
-use super::codec::{Codec, decode};
 use super::{Archive, Client, Download, parallel};
 use crate::release::{ReleaseFile, ReleaseProblem};
 use crate::{Error, Result};
@@ -14,6 +14,9 @@ const RECORD: &str = "index-zstd";
 
 /// The largest index that is unpacked, in bytes, when the release file does not say; Debian's main has 57 MB.
 const SIZE_LIMIT: u64 = 1 << 30;
+
+/// In the order in which they are preferred: the smallest transfer first.
+const FORMATS: [Format; 4] = [Format::Xz, Format::Zstd, Format::Gzip, Format::Plain];
 
 /// zstd's level 1 halves the size of our copies and is read at more than a gigabyte per second.
 const LEVEL: i32 = 1;
@@ -62,7 +65,7 @@ impl Index {
     pub fn open(&self) -> Result<Box<dyn Read + Send>> {
         let Stored::Zstd { digest, .. } = self.copy else { return Ok(Box::new(std::io::empty())) };
         let file = self.cache.file(&digest)?.ok_or_else(|| self.damaged(digest))?;
-        decode(Codec::Zstd, file).map_err(|_| self.damaged(digest))
+        decoder(Format::Zstd, file).map_err(|_| self.damaged(digest))
     }
 
     /// The text, whole.
@@ -92,7 +95,7 @@ struct Wanted<'a> {
     archive: &'a Archive,
     component: &'a str,
     architecture: &'a str,
-    codec: Codec,
+    format: Format,
     path: String,
     file: ReleaseFile,
     /// What it unpacks to, if the release file says.
@@ -157,7 +160,7 @@ impl Client {
             .cache
             .file(&download.sha256)?
             .ok_or(Error::Damaged { path: wanted.path.clone(), digest: download.sha256 })?;
-        let reader = decode(wanted.codec, file).map_err(|error| wanted.broken(&error.to_string()))?;
+        let reader = decoder(wanted.format, file).map_err(|error| wanted.broken(&error.to_string()))?;
         let copy = self.keep(wanted, reader)?;
         if let Stored::Zstd { digest, size } = copy {
             self.options.cache.put_record(RECORD, &wanted.key(), format!("{digest} {size}").as_bytes())?;
@@ -276,10 +279,13 @@ fn find<'a>(
 ) -> Result<Wanted<'a>, ReleaseProblem> {
     let files = &archive.release.files;
     let plain = files.get(&base).copied();
-    let offered = Codec::ALL.into_iter().find_map(|codec| {
-        let path = format!("{base}{}", codec.suffix());
-        files.get(&path).map(|file| (codec, path, *file))
+    let offered = FORMATS.into_iter().find_map(|format| {
+        let path = match format {
+            Format::Plain => base.clone(),
+            packed => format!("{base}.{packed}"),
+        };
+        files.get(&path).map(|file| (format, path, *file))
     });
-    let (codec, path, file) = offered.ok_or(ReleaseProblem::NoIndex { path: base })?;
-    Ok(Wanted { number, archive, component, architecture, codec, path, file, plain })
+    let (format, path, file) = offered.ok_or(ReleaseProblem::NoIndex { path: base })?;
+    Ok(Wanted { number, archive, component, architecture, format, path, file, plain })
 }
