@@ -3,7 +3,7 @@
 use cache::Digest;
 
 use super::{Archive, Client, Event, failed, parallel};
-use crate::http::{Failure, Fetched, Request, Sink, Size, Validators};
+use crate::http::{Failure, Fetched, Request, Sink, Size, Validators, without_password};
 use crate::keyring::Signed;
 use crate::release::{Expected, Release, ReleaseProblem};
 use crate::source::Source;
@@ -89,7 +89,7 @@ impl Client {
     ) -> Result<Archive> {
         let refuse = |problem: ReleaseProblem| Error::Release {
             archive: source.describe(),
-            url: url.to_owned(),
+            url: without_password(url),
             problem: Box::new(problem),
         };
         let signed = self.signed(source, message)?.map_err(|problem| refuse(problem.into()))?;
@@ -101,10 +101,11 @@ impl Client {
             pinned: self.options.snapshot.is_some(),
         };
         release.check(&expected).map_err(refuse)?;
+        let earlier = earlier.filter(|earlier| earlier.message != message);
         if let Some(seen) = self.newer(source, earlier, &release)? {
             return Err(refuse(ReleaseProblem::Replayed { date: release.date, seen }));
         }
-        Ok(Archive { source: source.clone(), release, digest: Digest::of(message), signers: signed.signers })
+        Ok(Archive { source: source.clone(), release, digest: Digest::of(message), signer: signed.signer })
     }
 
     fn signed(

@@ -130,11 +130,11 @@ pub(crate) fn impatient() -> http::Options {
 }
 
 pub(crate) fn options(cache: &Path) -> Options {
+    let keyring = Keyring::from_bytes("test keys", &signer().keyring).unwrap();
     Options {
         clock: Clock::Fixed(NOW.parse().unwrap()),
-        keyring: Arc::new(Keyring::from_bytes("test keys", &signer().keyring).unwrap()),
         http: impatient(),
-        ..Options::new(Cache::open(cache).unwrap()).unwrap()
+        ..Options::new(Cache::open(cache).unwrap(), Arc::new(keyring))
     }
 }
 

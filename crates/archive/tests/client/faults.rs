@@ -228,3 +228,33 @@ fn the_wrong_key_or_an_altered_release_file() {
     let error = Client::new(other).unwrap().releases(&[source(&server.address)]).unwrap_err();
     assert!(error.to_string().contains("not in the keyring"), "{error}");
 }
+
+/// What `a_full_disk_is_told_as_such` runs on a file system of 512 KiB.
+#[test]
+fn child_on_a_full_disk() {
+    let Some(root) = std::env::var_os("FULL_CACHE") else { return };
+    let big = vec![7; 1 << 20];
+    let mut wanted = package("");
+    (wanted.size, wanted.sha256) = (big.len() as u64, cache::Digest::of(&big));
+    let server = Server::start(move |_| Answer::ok(&big));
+    wanted.urls = package(&server.address).urls;
+    let error = client(std::path::Path::new(&root)).download(&[wanted]).unwrap_err();
+    let full = matches!(&error, Error::Cache(error) if matches!(**error, cache::Error::NoSpace { .. }));
+    assert!(full && error.to_string().contains("XDG_CACHE_HOME"), "{error:?}");
+    println!("full");
+}
+
+#[test]
+fn a_full_disk_is_told_as_such() {
+    let base = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=512k none \"$FULL_CACHE\" && exec \"$0\" --exact faults::child_on_a_full_disk --nocapture";
+    let output = std::process::Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env("FULL_CACHE", base.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("full"), "{said}{complained}");
+}

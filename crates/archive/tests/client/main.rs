@@ -6,6 +6,7 @@ mod archive;
 mod faults;
 mod keys;
 mod mirrors;
+mod properties;
 mod releases;
 mod server;
 mod signatures;

@@ -1,6 +1,9 @@
 //! Release files that are signed, and yet not those that were asked for, or not now.
 
+use std::sync::Arc;
+
 use ovmlayer_archive::client::{Client, Options};
+use ovmlayer_archive::keyring::Keyring;
 use ovmlayer_archive::release::ReleaseProblem;
 use ovmlayer_archive::source::Source;
 use ovmlayer_archive::{Clock, Error};
@@ -101,12 +104,8 @@ fn an_architecture_or_index_that_is_missing() {
 fn another_key_is_refused_and_a_source_may_bring_its_own() {
     let server = serve(&Shape::default());
     let base = tempfile::tempdir().unwrap();
-    // The keys of Debian and Ubuntu have not signed this.
-    let strict = Options {
-        keyring: Options::new(cache::Cache::open(base.path()).unwrap()).unwrap().keyring,
-        ..options(base.path())
-    };
-    let strict = Client::new(strict).unwrap();
+    let debian = Arc::new(Keyring::debian().unwrap());
+    let strict = Client::new(Options { keyring: debian, ..options(base.path()) }).unwrap();
     let error = strict.releases(&[source(&server.address)]).unwrap_err();
     assert!(error.to_string().contains("not in the keyring"), "{error}");
     assert!(matches!(problem(error), ReleaseProblem::Signature(_)));

@@ -34,7 +34,7 @@ fn good_signatures_of_every_kind_of_key() {
         let ring = Keyring::from_bytes("k", &gpg.export("k")).unwrap();
         let signed = ring.verify(&message, now()).unwrap_or_else(|problem| panic!("{kind}: {problem}"));
         assert_eq!(signed.text, SIGNED, "{kind}");
-        assert_eq!(signed.signers, [gpg.fingerprint("k")], "{kind}");
+        assert_eq!(signed.signer, gpg.fingerprint("k"), "{kind}");
         // Armoured keyrings, also several in one file, are as good.
         let armoured = gpg.run(&["--armor", "--export", "k"], b"");
         let twice = [armoured.clone(), armoured].concat();
@@ -146,7 +146,7 @@ fn subkeys_sign_if_they_are_for_signing_and_live() {
     let message = gpg.sign("k", TEXT, &["--faked-system-time", "20240301T000000!"]);
     let ring = Keyring::from_bytes("k", &gpg.export("k")).unwrap();
     let signed = ring.verify(&message, at("2024-04-01T00:00:00Z")).unwrap();
-    assert_eq!(signed.signers, std::slice::from_ref(&print), "the primary key is the one that is trusted");
+    assert_eq!(signed.signer, print, "the primary key is the one that is trusted");
     let problem = verdict(ring.verify(&message, now()).unwrap_err());
     assert!(matches!(problem, KeyProblem::KeyExpired(_)), "{problem}");
 
@@ -175,7 +175,7 @@ fn subkeys_sign_if_they_are_for_signing_and_live() {
     assert_eq!(verdict(ring.verify(&message, at("2024-04-01T00:00:00Z")).unwrap_err()), KeyProblem::Revoked);
 }
 
-/// Several signatures: one good one is enough, and those that do not count are not named as signers.
+/// Several signatures: one good one is enough, and it is the one that is named.
 #[test]
 fn one_good_signature_among_several_is_enough() {
     let gpg = Gpg::new();
@@ -184,7 +184,7 @@ fn one_good_signature_among_several_is_enough() {
     let message = gpg.sign("one", TEXT, &["--local-user", "two", "--faked-system-time", "20240301T000000!"]);
     for name in ["one", "two"] {
         let ring = Keyring::from_bytes(name, &gpg.export(name)).unwrap();
-        assert_eq!(ring.verify(&message, now()).unwrap().signers, [gpg.fingerprint(name)]);
+        assert_eq!(ring.verify(&message, now()).unwrap().signer, gpg.fingerprint(name));
     }
 }
 
