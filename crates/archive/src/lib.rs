@@ -23,4 +23,5 @@ pub mod universe;
 pub mod version;
 
 pub use error::{Error, Result};
+pub use jiff::Timestamp;
 pub use time::{Cancel, Clock};
