@@ -67,6 +67,7 @@ impl Client {
         remembered: Option<&Remembered>,
     ) -> Result<(Fetched, Vec<u8>)> {
         let http = self.http("InRelease", &source.describe())?;
+        self.options.events.event(&Event::Planned { files: 1, bytes: 0 });
         self.options.events.event(&Event::Begun { name, size: None });
         let mut sink = Memory { client: self, name, bytes: Vec::new() };
         let validators =

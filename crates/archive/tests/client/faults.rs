@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ovmlayer_archive::client::{Client, Options};
 use ovmlayer_archive::http::{Failure, Status};
@@ -74,7 +75,11 @@ fn each_fault_of_a_package_has_its_error() {
         let server = server_with("/pool/", fault);
         let base = tempfile::tempdir().unwrap();
         let wanted = package(&server.address);
-        let error = client(base.path()).download(std::slice::from_ref(&wanted)).unwrap_err();
+        let mut options = options(base.path());
+        if summary == "silence" {
+            options.http.stall_timeout = Duration::from_millis(300);
+        }
+        let error = Client::new(options).unwrap().download(std::slice::from_ref(&wanted)).unwrap_err();
         assert!(expected(failure(&error)), "{summary}: {error:?}");
         let message = error.to_string();
         assert!(
@@ -100,7 +105,9 @@ fn a_server_that_trickles_is_given_up() {
     let base = tempfile::tempdir().unwrap();
     let mut wanted = package(&server.address);
     wanted.size = 1 << 30;
-    let error = client(base.path()).download(&[wanted]).unwrap_err();
+    let mut options = options(base.path());
+    (options.http.slow_window, options.http.minimum_rate) = (Duration::from_millis(200), 100_000);
+    let error = Client::new(options).unwrap().download(&[wanted]).unwrap_err();
     assert!(matches!(failure(&error), Failure::TooSlow { .. }), "{error}");
     assert!(error.to_string().contains("--mirror"), "{error}");
 }
@@ -205,7 +212,7 @@ fn a_wish_to_stop_is_heard_while_the_server_is_silent() {
     });
     let base = tempfile::tempdir().unwrap();
     let mut patient = options(base.path());
-    patient.http.stall_timeout = std::time::Duration::from_secs(3600);
+    patient.http.stall_timeout = Duration::from_secs(3600);
     patient.cancel = cancel;
     let error = Client::new(patient).unwrap().download(&[package(&server.address)]).unwrap_err();
     assert!(matches!(error, Error::Cancelled), "{error}");
