@@ -72,8 +72,7 @@ fn stable_and_oldstable_are_verified_and_read_and_then_need_no_network() {
     assert!(matches!(missing, Error::Offline { .. }), "{missing}");
 }
 
-/// This mirror's copy of unstable is no longer updated, so it is past its `Valid-Until`; elsewhere the same is had by
-/// setting the clock ahead.
+/// A mirror whose unstable is no longer updated is past its `Valid-Until`; with any other, setting the clock ahead does it.
 #[test]
 fn an_expired_suite_is_refused_with_its_dates() {
     let base = tempfile::tempdir().unwrap();

@@ -92,10 +92,15 @@ fn each_fault_of_a_package_has_its_error() {
 
 #[test]
 fn a_server_that_sends_more_than_promised_is_stopped() {
-    // Without a length, the bound is met only while reading; then the trickle, which also has no end.
-    let server = server_with("InRelease", |_, _| Answer::Trickle);
     let base = tempfile::tempdir().unwrap();
-    let error = client(base.path()).releases(&[source(&server.address)]).unwrap_err();
+    for answer in [Answer::Trickle, Answer::Flood] {
+        let fault = answer.clone();
+        let server = server_with("InRelease", move |_, _| fault.clone());
+        let error = client(base.path()).releases(&[source(&server.address)]).unwrap_err();
+        assert!(matches!(failure(&error), Failure::TooLarge { .. }), "{answer:?}: {error}");
+    }
+    let server = server_with("/pool/", |_, _| Answer::Flood);
+    let error = client(base.path()).download(&[package(&server.address)]).unwrap_err();
     assert!(matches!(failure(&error), Failure::TooLarge { .. }), "{error}");
 }
 

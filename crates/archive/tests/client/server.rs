@@ -31,6 +31,8 @@ pub(crate) enum Answer {
     Stall { promised: usize, body: Vec<u8> },
     /// One byte at a time, without end.
     Trickle,
+    /// As much as the client takes, without end and without a promise.
+    Flood,
 }
 
 impl Answer {
@@ -122,6 +124,12 @@ fn reply(mut stream: &TcpStream, answer: Answer) -> std::io::Result<()> {
             stream.write_all(&body)?;
             // Returns when the client closes.
             stream.read(&mut [0]).map(|_| ())
+        }
+        Answer::Flood => {
+            stream.write_all(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n")?;
+            loop {
+                stream.write_all(&[b'x'; 1 << 16])?;
+            }
         }
         Answer::Trickle => {
             stream.write_all(head(200, 1 << 30, &[]).as_bytes())?;
