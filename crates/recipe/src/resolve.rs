@@ -45,10 +45,12 @@ impl<'a> Resolver<'a> {
             .map(str::parse::<Snapshot>)
             .transpose()
             .map_err(|error| Error::Archive(error.into()))?;
-        let mut options = client::Options::new(session.cache.clone())?;
-        if let Some(path) = &origin.keyring {
-            options.keyring = Arc::new(Keyring::from_file(path).map_err(archive::Error::from)?);
-        }
+        let keyring = match &origin.keyring {
+            Some(path) => Keyring::from_file(path),
+            None => Keyring::of(plan.distro.distribution()),
+        };
+        let keyring = keyring.map_err(archive::Error::from)?;
+        let mut options = client::Options::new(session.cache.clone(), Arc::new(keyring));
         options.offline = origin.offline;
         options.snapshot = snapshot;
         options.clock = clock();
