@@ -69,23 +69,24 @@ fn program(format: Format) -> &'static str {
 /// Changing one of these changes the digest of everything compressed: a format break, to be told by [`Format::id`].
 #[test]
 fn digest_stability() {
-    let contents = sample(18 << 20);
-    assert_eq!(hex::encode(&Sha256::digest(&contents)[..8]), "42f713e305de2620");
+    // More than one block of every codec; most of it repeats, as xz would take long otherwise.
+    let contents = sample(1_500_000).repeat(12);
+    assert_eq!(hex::encode(&Sha256::digest(&contents)[..8]), "fa09e69261edb386");
     let table = [
         (
             Format::Gzip,
             "gzip-6-1MiB zlib-rs 0.6.8",
-            "99b41f16853c451885444f9d02a81c6c1cfc498b8a2a6d1293d68a251c51f517",
+            "05488ea2fd31d8756fe4f5b529b0f8c769d479956285edd21f2aa9e3d9a4367f",
         ),
         (
             Format::Xz,
             "xz-6-16MiB liblzma-sys 0.4.9",
-            "35e56687ec8581602ac16f8dad6795c301586c422af3add3d8b3c586b2f7153e",
+            "fd17065f1a4265074f8a4cdaac2854fcc6d23c07412fe46c40268a686456ff57",
         ),
         (
             Format::Zstd,
             "zstd-9-mt zstd-sys 2.1.3+zstd.1.5.7",
-            "1be6ec6fabc60c2d90678a0a2fc6b90df712fe1768c8fbb2c17f244ca6cf4ad9",
+            "aefd8e83161fd65c67ad8e78a064e264560a1ebeb727aaaf6efa29d2906113bb",
         ),
     ];
     let mut got = Vec::new();
@@ -101,7 +102,7 @@ fn digest_stability() {
 
 #[test]
 fn other_programs_read_ours_and_we_read_theirs() {
-    for length in [0, 1, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_000_000] {
+    for length in [0, 1, 1000, (1 << 20) - 1, 1 << 20, (1 << 20) + 1] {
         let contents = sample(length);
         for format in FORMATS {
             let ours = encode(format, &contents, 2);
@@ -177,7 +178,7 @@ fn a_full_disk_is_reported() {
             Ok(())
         }
     }
-    let contents = sample(8 << 20);
+    let contents = sample(2 << 20);
     for format in [Format::Plain, Format::Gzip, Format::Xz, Format::Zstd] {
         let mut encoder = Encoder::new(format, Full(100_000), 2).unwrap();
         let written = encoder.write_all(&contents);
