@@ -3,6 +3,8 @@
 //! Needs the Debian packages tar, libarchive-tools, python3, gzip, xz-utils, zstd and util-linux, and root for the tests
 //! that give files to others.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper of a test is to fail the test")]
+
 extern crate ovmlayer_tree as tree;
 
 mod codecs;

@@ -204,7 +204,7 @@ fn files_get_what_their_entry_says() {
     assert_eq!(root.lstat(&path("p")).unwrap().unwrap().metadata.mode, 0o6751);
     // Metadata of what is there, directories after their contents.
     let mut changed = metadata.clone();
-    changed.xattrs.remove(&b"security.capability".to_vec());
+    changed.xattrs.remove(b"security.capability".as_slice());
     changed.mode = 0o2710;
     for name in ["", "d", "d/f"] {
         root.set_metadata(&path(name), &changed).unwrap();
@@ -302,7 +302,7 @@ fn directories_without_permissions_are_removed() {
         std::os::unix::fs::chown(inside.join(name), Some(65534), Some(65534)).unwrap();
     }
     for name in ["a/b/c", "a/b", "a", "d"] {
-        fs::set_permissions(inside.join(name), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(inside.join(name), fs::Permissions::from_mode(0o000)).unwrap();
     }
     // Another thread's credentials are its own.
     let result = std::thread::spawn(move || {

@@ -43,7 +43,7 @@ pub(crate) fn entries(extreme: bool) -> Vec<(Entry, Vec<u8>)> {
     if extreme {
         list[3].0.metadata.uid = 0o7_777_777;
         let deep = format!("{}/{}", "d".repeat(120), "e".repeat(200));
-        list.push(entry(&"d".repeat(120), Kind::Directory, 0o755));
+        list.push(entry("d".repeat(120), Kind::Directory, 0o755));
         list.push(entry(&deep, Kind::Directory, 0o755));
         list.push(file(format!("{deep}/{}", "f".repeat(255)), b"deep", 0o644));
         list.push(file("n".repeat(99), b"99", 0o644));
