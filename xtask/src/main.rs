@@ -1,2 +1,81 @@
-//! Placeholder.
-fn main() {}
+//! What a contributor runs: `cargo xtask test`, `cargo xtask soak`, `cargo xtask bench rootfs`.
+//!
+//! What enters: the workspace and this machine. What leaves: an exit status that says whether all is well, with the
+//! reason on the last line when it is not, and the pages in `docs/` that hold measurements.
+
+mod bench;
+mod machine;
+mod needs;
+mod report;
+mod soak;
+mod step;
+mod test;
+mod workflows;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Tasks of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Command {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what the tests need, then run all of them: formatting, clippy, unit, property, whole-program, workflows.
+    Test,
+    /// Run the long checks in their full counts and write docs/soak.md.
+    Soak,
+    /// Measure against other programs on this machine.
+    Bench(Bench),
+}
+
+#[derive(Debug, Args)]
+struct Bench {
+    #[command(subcommand)]
+    what: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// Build root filesystems beside mmdebstrap and debootstrap and write docs/performance.md.
+    Rootfs(bench::Options),
+}
+
+/// Why a task did not succeed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("step `{step}` failed: {reason}")]
+    Step { step: String, reason: String },
+    #[error("cannot {doing}: {source}")]
+    Io { doing: String, source: std::io::Error },
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl Error {
+    /// For `map_err`: what was being done when the system said no.
+    fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Command::parse().task {
+        Task::Test => test::run(),
+        Task::Soak => soak::run(),
+        Task::Bench(Bench { what: Benchmark::Rootfs(options) }) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::line(&format!("FAILED: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

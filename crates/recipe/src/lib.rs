@@ -1,1 +1,28 @@
-//! Placeholder.
+//! What to build: joins the rooms below, owns recipes, locks and builds.
+//!
+//! In goes a [`Recipe`] (TOML, the one file most users edit) and [`Options`](build::Options); out come artifacts under
+//! their final names and a [`Lock`] that says exactly what is in them. Most callers want [`build::build`].
+//!
+//! Everything that a recipe can say is a type in [`format`](mod@format); where packages come from is decided in [`plan`].
+
+mod apt;
+pub mod build;
+pub mod distro;
+pub mod doctor;
+mod emulator;
+mod epoch;
+mod error;
+pub mod events;
+mod find;
+mod foreign;
+pub mod format;
+pub mod lock;
+mod output;
+pub mod plan;
+mod resolve;
+mod steps;
+
+pub use error::Error;
+pub use find::{Found, find, list};
+pub use format::Recipe;
+pub use lock::Lock;

@@ -1,1 +1,45 @@
-//! Placeholder.
+//! Processes in their own namespaces inside a root filesystem: what maintainer scripts, and later users'
+//! commands, run in.
+//!
+//! This room owns every namespace, mount plan, device node, id map and binfmt registration of the project, and all
+//! of its `unsafe` code. In go a root directory, a command and what it may see; out come its output and exit
+//! status. Nothing is kept: no daemon, no state, no file in the root, and when a command has ended, or the
+//! program that ran it has died, there is no process and no mount left.
+//!
+//! The order of use:
+//!
+//! 1. [`enter_user_namespace`] first thing in `main`, while there is one thread. From then on this program is root
+//!    of a user and a mount namespace of its own, whoever started it.
+//! 2. [`Sandbox`] runs commands, from any thread.
+//! 3. [`foreign::register`] lets programs of another architecture run.
+//! 4. [`sync_tree`] at the end makes good the fsync calls that were answered without being done.
+//!
+//! [`probe::checks`] tells what a machine can do, and what to do about the rest.
+
+mod act;
+mod architecture;
+mod cancel;
+mod enter;
+mod error;
+pub mod foreign;
+mod ids;
+mod init;
+mod lines;
+mod obstacle;
+mod plan;
+pub mod probe;
+mod raw;
+mod run;
+mod sandbox;
+mod seccomp;
+mod stdio;
+mod sync;
+
+pub use architecture::Architecture;
+pub use cancel::Cancel;
+pub use enter::{IdMap, enter_user_namespace};
+pub use error::Error;
+pub use ids::IdRange;
+pub use sandbox::{Capabilities, Network, Sandbox};
+pub use stdio::{Input, Output, Stdio};
+pub use sync::sync_tree;

@@ -1,1 +1,40 @@
-//! Placeholder.
+//! What whole-program tests are made of: packages, archives, a server that misbehaves on request, users, roots.
+//!
+//! What enters: a few lines that say what a test needs. What leaves: bytes and folders in the formats that the real
+//! tools read, made without any of the project's own rooms, so that a fault of theirs cannot hide in its own test.
+//!
+//! * [`DebBuilder`] makes a `.deb`, well formed or hostile, in memory.
+//! * [`ArchiveBuilder`] and [`SuiteBuilder`] lay packages out as Debian and Ubuntu do, signed by a [`SigningKey`];
+//!   [`UbuntuSite`] makes both of Ubuntu's hosts. [`MirrorSubset`] fetches real packages for them.
+//! * [`Server`] serves a folder on the loopback interface, with a [`Fault`] for any path, and counts what was asked.
+//!   [`Proxy`] stands between a client and such a server.
+//! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
+//! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them.
+//!
+//! Nothing here returns an error: a test that cannot set its stage has failed, so every function panics with a message
+//! that says what is missing. Programs that come from Debian packages are looked up by [`tool`], which names the
+//! package.
+
+mod archive;
+mod compression;
+mod deb;
+mod diff;
+mod expanding;
+mod rootfs;
+mod server;
+mod tar;
+mod tool;
+mod user;
+
+pub use archive::{
+    ArchiveBuilder, MachineArchive, MirrorSubset, Package, SignatureForm, SigningKey, SuiteBuilder,
+    UbuntuSite, machine_archives,
+};
+pub use compression::Compression;
+pub use deb::{DebBuilder, repack};
+pub use diff::{Difference, rootfs_diff};
+pub use rootfs::{Network, Rootfs};
+pub use server::{Fault, Proxy, Request, Server};
+pub use tar::{Content, Member, MemberKind, TarBuilder};
+pub use tool::{output, run, tool};
+pub use user::TestUser;

@@ -1,0 +1,145 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use recipe::distro::Distro;
+
+/// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
+///
+/// No daemon and no root are needed. Downloads are kept in $XDG_CACHE_HOME/ovmlayer-rootfs. Start with
+/// `ovmlayer-rootfs doctor`, which says what this machine can do, then `ovmlayer-rootfs build base-rootfs`.
+#[derive(Debug, Parser)]
+#[command(name = "ovmlayer-rootfs", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 wrong usage.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// How progress is shown on stderr: a bar on a terminal and lines elsewhere, always lines, or one JSON object a line.
+    #[arg(long, global = true, value_name = "FORM", default_value = "auto", help_heading = "Output")]
+    pub(crate) progress: Progress,
+    /// Show what programs inside the root print.
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub(crate) verbose: bool,
+    /// Print results on stdout as JSON.
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    Auto,
+    Plain,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build recipes into the output folder.
+    ///
+    /// Files appear under their final names when they are complete, with a lock that says exactly what is in them.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs build base-rootfs                     Ubuntu for amd64 and arm64 into dist/
+  ovmlayer-rootfs build base-rootfs --distro debian     Debian instead
+  ovmlayer-rootfs build base-rootfs --arch arm64 --out /tmp/out
+  ovmlayer-rootfs build base-rootfs --locked --offline  the same bits again, without a network")]
+    Build(Build),
+    /// List the recipes that can be built by name.
+    List,
+    /// Resolve a recipe and write its lock beside it, without building.
+    ///
+    /// The lock then pins the recipe: `build --locked` accepts nothing else. With `--update` an existing lock is refreshed
+    /// and what changed is printed.
+    Lock(Lock),
+    /// Say what this machine can do, and what to do about the rest.
+    Doctor(Doctor),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example: ovmlayer-rootfs completions zsh > ~/.zfunc/_ovmlayer-rootfs")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What `build` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// Names or paths of recipes; all known ones when none is given.
+    #[arg(value_name = "RECIPE")]
+    pub(crate) recipes: Vec<String>,
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// The folder that artifacts are written to.
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    pub(crate) out: PathBuf,
+    /// Use exactly what the lock beside the recipe says, or fail.
+    #[arg(long, conflicts_with = "update")]
+    pub(crate) locked: bool,
+    /// Ignore the lock beside the recipe, build what the archive has now, and refresh the lock.
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// How many packages are unpacked, and threads compress, at the same time [default: the number of processors].
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: Option<u16>,
+    /// Where roots are built before they are written [default: build/ in the cache].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) build_dir: Option<PathBuf>,
+}
+
+/// What `lock` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Lock {
+    /// The name or path of a recipe.
+    #[arg(value_name = "RECIPE")]
+    pub(crate) recipe: String,
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// Refresh a lock that is there already.
+    #[arg(long)]
+    pub(crate) update: bool,
+}
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Where downloads are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+}
+
+/// Where packages come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where packages come from")]
+pub(crate) struct From {
+    /// The architectures, separated by commas [default: the recipe's].
+    #[arg(long, value_name = "ARCH", value_delimiter = ',')]
+    pub(crate) arch: Vec<String>,
+    /// The distribution [default: the recipe's, which is ubuntu].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) distro: Option<Distro>,
+    /// The suite [default: the current stable release or LTS].
+    #[arg(long, value_name = "SUITE")]
+    pub(crate) suite: Option<String>,
+    /// The base of the main archive [default: the recipe's, this machine's own for the distribution, or a built-in one].
+    #[arg(long, value_name = "URL")]
+    pub(crate) mirror: Option<String>,
+    /// The base of the security archive.
+    #[arg(long, value_name = "URL")]
+    pub(crate) security_mirror: Option<String>,
+    /// A file of OpenPGP keys that sign the archive, instead of the distribution's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keyring: Option<PathBuf>,
+    /// Take packages as they were at this time: YYYYMMDDTHHMMSSZ.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) snapshot: Option<String>,
+    /// Give a server up after this many seconds without a byte [default: 30].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: Option<u64>,
+    /// Use what is in the cache, and no network.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Where downloads are kept [default: $XDG_CACHE_HOME/ovmlayer-rootfs].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+}

@@ -1,0 +1,42 @@
+//! One module per command.
+
+mod build;
+mod doctor;
+mod list;
+mod lock;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command, From};
+
+/// Runs the command that `cli` names.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
+    match &cli.command {
+        Command::Build(build) => build::run(&cli, build),
+        Command::List => list::run(cli.json),
+        Command::Lock(lock) => lock::run(&cli, lock),
+        Command::Doctor(doctor) => doctor::run(doctor, cli.json),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "ovmlayer-rootfs", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Where packages come from, as the library wants it.
+fn origin(from: &From) -> recipe::plan::Origin {
+    recipe::plan::Origin {
+        architectures: from.arch.clone(),
+        distro: from.distro,
+        suite: from.suite.clone(),
+        mirror: from.mirror.clone(),
+        security_mirror: from.security_mirror.clone(),
+        keyring: from.keyring.clone(),
+        snapshot: from.snapshot.clone(),
+        offline: from.offline,
+        timeout: from.timeout,
+    }
+}

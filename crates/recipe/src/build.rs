@@ -1,0 +1,297 @@
+//! Builds a recipe: lock, downloads, root, artifact.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cache::{Cache, Digest, Scratch};
+pub use rootfs::Interrupt;
+use rootfs::Normalise;
+use sandbox::IdMap;
+use serde::Serialize;
+use tree::EntryPath;
+
+use crate::distro::machine_architecture;
+use crate::events::{Event, Events, Phase};
+use crate::find::Found;
+use crate::foreign::Emulation;
+use crate::lock::{Lock, Package};
+use crate::output::{self, Pending, Shape};
+use crate::plan::{Origin, Plan};
+use crate::resolve::Resolver;
+use crate::steps::{Slim, Stage};
+use crate::{Error, apt, epoch};
+
+/// What a lock beside the recipe means for a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pin {
+    /// Use it when it is there.
+    #[default]
+    IfThere,
+    /// It must be there.
+    Locked,
+    /// Ignore it, and write a new one.
+    Update,
+}
+
+/// How a recipe is built.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where packages come from.
+    pub origin: Origin,
+    /// The folder that artifacts are written to.
+    pub out: PathBuf,
+    /// Where roots are built; `build` in the cache when none.
+    pub build_dir: Option<PathBuf>,
+    /// What a lock beside the recipe means.
+    pub pin: Pin,
+    /// How many packages are unpacked at the same time; the number of processors when none.
+    pub jobs: Option<usize>,
+}
+
+/// A file or folder that a build made.
+#[derive(Debug, Clone, Serialize)]
+pub struct Artifact {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes; none for a folder.
+    pub size: Option<u64>,
+    /// Its SHA-256; none for a folder.
+    pub sha256: Option<Digest>,
+}
+
+/// What builds of one program run share.
+pub struct Session {
+    pub(crate) cache: Cache,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) events: Arc<dyn Events>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("cache", &self.cache.root()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Opens the cache at `cache_dir`, or the user's own.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] when it cannot be used.
+    pub fn open(cache_dir: Option<&Path>, interrupt: Interrupt, events: Arc<dyn Events>) -> Result<Self, Error> {
+        let cache = match cache_dir {
+            Some(path) => Cache::open(path)?,
+            None => Cache::open(&Cache::default_path()?)?,
+        };
+        Ok(Self { cache, interrupt, events })
+    }
+
+    /// Resolves `found` to a lock.
+    ///
+    /// # Errors
+    /// When the archives cannot be read, or no set of packages fits.
+    pub fn lock(&self, found: &Found, origin: &Origin) -> Result<Lock, Error> {
+        let plan = Plan::new(found, origin)?;
+        Resolver::new(self, &plan, origin)?.lock()
+    }
+
+    /// Writes a lock to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_lock(&self, lock: &Lock, path: &Path) -> Result<PathBuf, Error> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        output::write_text(path, &lock.to_text()?)?.publish()
+    }
+
+    /// Builds `found`: its artifacts and the lock that says what is in them. `ids` is proof that the program has entered
+    /// its user namespace.
+    ///
+    /// # Errors
+    /// Whatever stands in the way; nothing is then under a final name.
+    pub fn build(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
+        let result = self.build_all(found, options, ids);
+        if self.interrupt.is_set() { result.map_err(|_| Error::Interrupted) } else { result }
+    }
+
+    fn build_all(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
+        std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
+        let plan = Plan::new(found, &options.origin)?;
+        let resolver = Resolver::new(self, &plan, &options.origin)?;
+        let lock = self.lock_for(found, &plan, &resolver, options)?;
+        let tools = tools(&plan, &lock, ids)?;
+        self.phase(None, Phase::Fetch);
+        let roots = plan.architectures.iter().flat_map(|architecture| lock.root(architecture));
+        resolver.download(&roots.chain(tools.iter().copied()).collect::<Vec<_>>())?;
+        drop(resolver);
+        let mut pending = Vec::new();
+        for architecture in &plan.architectures {
+            let work = Work { session: self, found, plan: &plan, options, ids, architecture };
+            pending.push(work.build(&lock.root(architecture), &tools)?);
+        }
+        pending.push(output::write_text(&options.out.join(format!("{}.lock", found.name)), &lock.to_text()?)?);
+        let artifacts = pending.into_iter().map(publish).collect::<Result<Vec<_>, _>>()?;
+        for artifact in &artifacts {
+            let Artifact { path, size, sha256 } = artifact.clone();
+            self.events.event(Event::Artifact { path, size, sha256 });
+        }
+        Ok(artifacts)
+    }
+
+    /// The lock to build from: the one beside the recipe, or a new one.
+    fn lock_for(&self, found: &Found, plan: &Plan, resolver: &Resolver<'_>, options: &Options) -> Result<Lock, Error> {
+        let path = found.lock_path();
+        let beside = match options.pin {
+            Pin::Update => None,
+            Pin::IfThere | Pin::Locked => Lock::load(&path)?,
+        };
+        if let Some(lock) = beside {
+            let stale = |what: &str| Error::StaleLock { path: path.clone(), recipe: found.name.clone(), what: what.to_owned() };
+            if lock.request != plan.request() {
+                return Err(stale("its packages, suite or archives are other ones"));
+            }
+            if let Some(missing) = plan.architectures.iter().find(|name| !lock.architectures.contains(name)) {
+                return Err(stale(&format!("it has nothing for {missing}")));
+            }
+            return Ok(lock);
+        }
+        if options.pin == Pin::Locked {
+            return Err(Error::NoLock { path, recipe: found.name.clone() });
+        }
+        self.phase(None, Phase::Resolve);
+        let lock = resolver.lock()?;
+        if options.pin == Pin::Update {
+            self.write_lock(&lock, &path)?;
+        }
+        Ok(lock)
+    }
+
+    pub(crate) fn phase(&self, architecture: Option<&str>, phase: Phase) {
+        self.events.event(Event::Phase { architecture: architecture.map(str::to_owned), phase });
+    }
+}
+
+/// The packages that are needed to run programs of foreign architectures.
+fn tools<'l>(plan: &Plan, lock: &'l Lock, ids: &IdMap) -> Result<Vec<&'l Package>, Error> {
+    let machine = machine_architecture();
+    let mut tools = Vec::new();
+    for architecture in plan.architectures.iter().filter(|architecture| *architecture != machine) {
+        if Emulation::needs_package(architecture, ids)? {
+            tools.extend(lock.tools.iter().filter(|tool| tool.root == machine));
+        }
+    }
+    tools.dedup();
+    Ok(tools)
+}
+
+fn publish(pending: Pending) -> Result<Artifact, Error> {
+    let sum = pending.sum;
+    let path = pending.publish()?;
+    Ok(Artifact { path, size: sum.map(|(size, _)| size), sha256: sum.map(|(_, digest)| digest) })
+}
+
+/// The build of one architecture.
+struct Work<'a> {
+    session: &'a Session,
+    found: &'a Found,
+    plan: &'a Plan,
+    options: &'a Options,
+    ids: &'a IdMap,
+    architecture: &'a str,
+}
+
+impl Work<'_> {
+    fn build(&self, locked: &[&Package], tools: &[&Package]) -> Result<Pending, Error> {
+        let session = self.session;
+        let build_dir = self.options.build_dir.clone().unwrap_or_else(|| session.cache.root().join("build"));
+        std::fs::create_dir_all(&build_dir).map_err(Error::io("create", &build_dir))?;
+        let scratch = Scratch::new(&build_dir, self.architecture)?;
+        let root = scratch.path().join("root");
+        std::fs::create_dir(&root).map_err(Error::io("create", &root))?;
+        let epoch = epoch::of(&session.cache, locked)?;
+        let _emulation = Emulation::start(&session.cache, self.architecture, tools, self.ids)?;
+        let packages: Vec<rootfs::Package> = locked.iter().map(|package| to_install(package)).collect();
+        let progress = Arc::new(Forward { events: Arc::clone(&session.events), architecture: self.architecture.to_owned() });
+        let options = rootfs::Options {
+            root: &root,
+            architecture: self.architecture,
+            cache: &session.cache,
+            jobs: self.jobs(),
+            epoch,
+            interrupt: session.interrupt.clone(),
+            progress,
+        };
+        session.phase(Some(self.architecture), Phase::Unpack);
+        let build = rootfs::Build::install(options, &packages).map_err(|source| self.failed(source))?;
+        let stage = Stage {
+            recipe: &self.found.name,
+            folder: &self.found.folder(),
+            root: build.root(),
+            scripts: build.scripts(),
+            epoch,
+        };
+        session.phase(Some(self.architecture), Phase::Steps);
+        apt::write(self.plan, build.root(), epoch, self.architecture, locked)?;
+        stage.carry_out(&self.found.recipe.steps)?;
+        Normalise { root: build.root(), epoch }.run().map_err(|source| self.failed(source))?;
+        session.phase(Some(self.architecture), Phase::Write);
+        let pending = self.write(build.root(), epoch)?;
+        drop(build);
+        scratch.close()?;
+        Ok(pending)
+    }
+
+    fn write(&self, root: &tree::Root, epoch: i64) -> Result<Pending, Error> {
+        let slim = Slim::new(&self.found.name, &self.found.recipe.steps)?;
+        let leave_out = |path: &EntryPath| slim.leaves_out(path);
+        let shape = Shape {
+            epoch,
+            leave_out: &leave_out,
+            threads: self.jobs(),
+            interrupted: self.session.interrupt.flag(),
+        };
+        let name = self.found.recipe.output.replace("{arch}", self.architecture);
+        output::write_tree(root, &self.options.out.join(name), &shape)
+    }
+
+    fn jobs(&self) -> usize {
+        self.options.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    fn failed(&self, source: rootfs::Error) -> Error {
+        Error::Rootfs { architecture: self.architecture.to_owned(), source }
+    }
+}
+
+fn to_install(package: &Package) -> rootfs::Package {
+    rootfs::Package {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        architecture: package.architecture.clone(),
+        digest: package.sha256,
+        size: package.size,
+        essential: package.essential,
+    }
+}
+
+/// Passes on what the rootfs room tells.
+struct Forward {
+    events: Arc<dyn Events>,
+    architecture: String,
+}
+
+impl rootfs::Progress for Forward {
+    fn unpacked(&self, done: usize, total: usize) {
+        self.events.event(Event::Unpacked { architecture: self.architecture.clone(), done, total });
+    }
+
+    fn configuring(&self, package: &str, done: usize, total: usize) {
+        let (architecture, package) = (self.architecture.clone(), package.to_owned());
+        self.events.event(Event::Configuring { architecture, package, done, total });
+    }
+
+    fn output(&self, line: &str) {
+        self.events.event(Event::Output { architecture: self.architecture.clone(), line: line.to_owned() });
+    }
+}

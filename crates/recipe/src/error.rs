@@ -1,0 +1,185 @@
+//! What can go wrong between a recipe and its artifacts.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a recipe could not be read, resolved or built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no recipe of that name.
+    #[error("there is no recipe `{name}`: the known ones are {known}; or give the path of a TOML file")]
+    NoRecipe {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A recipe does not follow the format.
+    #[error("{}:{line}: {message}", path.display())]
+    RecipeSyntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A lock does not follow the format.
+    #[error("{}:{line}: {message}", path.display())]
+    LockSyntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A lock could not be put into TOML.
+    #[error("cannot write the lock: {message}")]
+    LockWrite {
+        /// Why not.
+        message: String,
+    },
+    /// `--locked` without a lock.
+    #[error("there is no lock at {}: make one with `ovmlayer-rootfs lock {recipe}`", path.display())]
+    NoLock {
+        /// Where it should be.
+        path: PathBuf,
+        /// The recipe.
+        recipe: String,
+    },
+    /// The lock was made from something else than what is asked for.
+    #[error(
+        "the lock {} was made for something else ({what}): refresh it with `ovmlayer-rootfs lock {recipe} --update` and \
+         the same options", path.display()
+    )]
+    StaleLock {
+        /// The lock.
+        path: PathBuf,
+        /// The recipe.
+        recipe: String,
+        /// What differs.
+        what: String,
+    },
+    /// An architecture was asked for that is not known.
+    #[error("architecture `{name}` is not known: use one of {known}")]
+    UnknownArchitecture {
+        /// What was asked for.
+        name: String,
+        /// The known ones.
+        known: String,
+    },
+    /// Programs of an architecture cannot run here.
+    #[error("cannot run programs of {architecture} on this machine: {reason}")]
+    CannotRun {
+        /// The root's architecture.
+        architecture: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// `SOURCE_DATE_EPOCH` is not a number.
+    #[error("SOURCE_DATE_EPOCH is `{value}`, not a number of seconds since 1970")]
+    Epoch {
+        /// Its value.
+        value: String,
+    },
+    /// The root brings no usable apt sources, and the recipe names none.
+    #[error("cannot write the root's apt sources: {message}")]
+    AptSources {
+        /// Why not.
+        message: String,
+    },
+    /// The proxy settings of this machine cannot be used.
+    #[error("cannot use the proxy settings: {message}")]
+    Proxy {
+        /// What is wrong.
+        message: String,
+    },
+    /// An index is not what an index of packages is.
+    #[error("cannot use the archive's index: {message}")]
+    Index {
+        /// What is wrong.
+        message: String,
+    },
+    /// A recipe names a package in a way that means none.
+    #[error("{message}")]
+    PackageName {
+        /// What is wrong.
+        message: String,
+    },
+    /// A lock names an archive that the recipe does not have.
+    #[error("the lock names an archive `{name}` that the recipe does not have: refresh it with `--update`")]
+    UnknownArchive {
+        /// Its name.
+        name: String,
+    },
+    /// A step of the recipe failed.
+    #[error("step {number} of recipe `{recipe}` ({kind}): {message}")]
+    Step {
+        /// The recipe.
+        recipe: String,
+        /// Its place, from 1.
+        number: usize,
+        /// The step's word.
+        kind: &'static str,
+        /// What went wrong.
+        message: String,
+    },
+    /// The build was interrupted.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
+    /// The packages could not be had.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    /// There is no set of packages that fits.
+    #[error(transparent)]
+    Unsatisfiable(#[from] archive::solver::Unsatisfiable),
+    /// The cache failed.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// The root could not be built.
+    #[error("cannot build the root for {architecture}")]
+    Rootfs {
+        /// The root's architecture.
+        architecture: String,
+        /// Why not.
+        #[source]
+        source: rootfs::Error,
+    },
+    /// A tree could not be read or written.
+    #[error(transparent)]
+    Tree(#[from] tree::Error),
+    /// A namespace, mount or emulator could not be set up.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// A file could not be used.
+    #[error("cannot {action} {}{}", path.display(), full_disk_hint(source))]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What to do when the disk is full.
+fn full_disk_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": no space left there; free some, or choose another place with `--out` or `--build-dir`"
+        }
+        _ => "",
+    }
+}
+
+impl Error {
+    /// What failed, to what, and why.
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+}

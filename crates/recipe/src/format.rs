@@ -1,0 +1,361 @@
+//! The recipe format: what a TOML file in `recipes/` may say.
+//!
+//! Recipes of every kind share one vocabulary of [`Step`]s. A key that is not listed here is an error with its line, so a
+//! misspelt one is never silently ignored.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::Error;
+use crate::distro::Distro;
+
+/// The version of the format that this program reads.
+pub const FORMAT: u32 = 1;
+
+/// One artifact, as a recipe describes it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recipe {
+    /// The format's version: [`FORMAT`].
+    pub format: u32,
+    /// What kind of artifact this is.
+    pub kind: Kind,
+    /// One line for `list`.
+    pub description: String,
+    /// The architectures to build when the command line names none, by Debian's names.
+    pub architectures: Vec<String>,
+    /// The file's name for each architecture; `{arch}` stands for its name. The ending chooses the form: `.tar`,
+    /// `.tar.gz`, `.tar.xz`, `.tar.zst`, anything else a directory.
+    pub output: String,
+    /// Which packages are there before any step.
+    #[serde(default)]
+    pub variant: Variant,
+    /// The distribution built when the command line names none.
+    #[serde(default)]
+    pub distro: Distro,
+    /// What a distribution's archives are, where the built-in facts do not fit.
+    #[serde(default)]
+    pub distros: BTreeMap<Distro, DistroSettings>,
+    /// What happens to the root, in order. Packages of all steps are installed together, before the other steps.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+/// The kind of artifact that a recipe makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A root filesystem made of Debian packages.
+    Rootfs,
+}
+
+/// Which packages a root starts from; mmdebstrap's names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// Packages marked `Essential: yes` and what they depend on.
+    Essential,
+    /// [`Variant::Essential`] and apt.
+    Apt,
+    /// [`Variant::Apt`] and every package of priority `required`.
+    #[default]
+    Minbase,
+}
+
+/// One thing that happens to a tree. The vocabulary is shared by all kinds of recipes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Debian packages to install, with what they depend on, without recommended ones.
+    Packages(Vec<PackageName>),
+    /// Files to put into the tree.
+    Files(Vec<FileStep>),
+    /// A command to run inside the tree.
+    Run(RunStep),
+    /// Environment variables for the `run` steps that follow.
+    Env(BTreeMap<String, String>),
+    /// Users to create.
+    Users(Vec<UserStep>),
+    /// Paths to leave out of the artifact: globs in which `*` stops at `/` and `**` does not.
+    Slim(Vec<String>),
+}
+
+/// A package, by one name everywhere or by a name per distribution.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "PackageNameToml")]
+pub enum PackageName {
+    /// The same name in every distribution. May carry `=VERSION`.
+    Same(String),
+    /// A name per distribution; a distribution that is missing gets nothing.
+    PerDistro(BTreeMap<Distro, String>),
+}
+
+impl PackageName {
+    /// The name in `distro`, if the package exists there.
+    #[must_use]
+    pub fn for_distro(&self, distro: Distro) -> Option<&str> {
+        match self {
+            Self::Same(name) => Some(name),
+            Self::PerDistro(names) => names.get(&distro).map(String::as_str),
+        }
+    }
+}
+
+/// How a package name stands in TOML, before it is checked.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct PackageNameToml(toml::Value);
+
+impl TryFrom<PackageNameToml> for PackageName {
+    type Error = String;
+
+    fn try_from(PackageNameToml(value): PackageNameToml) -> Result<Self, String> {
+        match value {
+            toml::Value::String(name) => Ok(Self::Same(name)),
+            toml::Value::Table(table) => table
+                .into_iter()
+                .map(|(distro, name)| match name {
+                    toml::Value::String(name) => Ok((distro.parse()?, name)),
+                    other => Err(format!("a package's name is a string, not {}", other.type_str())),
+                })
+                .collect::<Result<_, _>>()
+                .map(Self::PerDistro),
+            other => Err(format!(
+                "a package is a string or a table such as {{ debian = \"a\", ubuntu = \"b\" }}, not {}",
+                other.type_str()
+            )),
+        }
+    }
+}
+
+/// One file or folder of a `files` step.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FileStep {
+    /// Where it goes: an absolute path inside the tree. Missing parents are made, owned by root, mode 0755.
+    pub path: String,
+    /// Its text. Either this or `source` or `link`.
+    pub content: Option<String>,
+    /// A file on this machine to copy, relative to the recipe.
+    pub source: Option<PathBuf>,
+    /// What a symbolic link points to.
+    pub link: Option<String>,
+    /// Permissions in octal, such as `"0755"`. Default `"0644"`.
+    pub mode: Option<String>,
+    /// Owner and group by number, `UID:GID`. Default `0:0`.
+    pub owner: Option<String>,
+}
+
+/// A command of a `run` step: it runs in the sandbox as root, in `/`, without a host network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RunStep {
+    /// A script for `/bin/sh -e`.
+    pub script: String,
+    /// Whether the command may use the host's network. What it fetches is not in the lock.
+    #[serde(default)]
+    pub network: bool,
+}
+
+/// A user of a `users` step, made with the root's own `useradd`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UserStep {
+    /// The login name.
+    pub name: String,
+    /// The numeric id; the group of the same name gets the same.
+    pub uid: u32,
+    /// The login shell. Default `/bin/sh`.
+    pub shell: Option<String>,
+    /// The home folder, created. Default `/home/NAME`.
+    pub home: Option<String>,
+}
+
+/// What a recipe changes about a distribution's archives.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DistroSettings {
+    /// The suite; the built-in one is the current stable release or LTS.
+    pub suite: Option<String>,
+    /// The components, such as `["main"]`.
+    pub components: Option<Vec<String>>,
+    /// The base of the main archive: both where packages come from and what the root's own apt will use.
+    pub mirror: Option<String>,
+    /// The base of the security archive, likewise.
+    pub security_mirror: Option<String>,
+    /// Further archives with their own keys.
+    #[serde(default)]
+    pub archives: Vec<ExtraArchive>,
+}
+
+/// A further archive with its own key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ExtraArchive {
+    /// A short name: it names the file in `etc/apt/sources.list.d` and the archive in the lock.
+    pub name: String,
+    /// The archive's base.
+    pub uri: String,
+    /// Its suites.
+    pub suites: Vec<String>,
+    /// Its components.
+    pub components: Vec<String>,
+    /// The public key that signs it: a file beside the recipe, binary or armoured. It is put into the root as well.
+    pub signed_by: PathBuf,
+}
+
+impl Recipe {
+    /// Reads a recipe from `text`; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// [`Error::RecipeSyntax`] with file and line for anything that the format does not allow.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let recipe: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            Error::RecipeSyntax { path: path.into(), line, message: error.message().to_owned() }
+        })?;
+        recipe.check().map_err(|(key, message)| Error::RecipeSyntax {
+            path: path.into(),
+            line: line_of(text, key),
+            message,
+        })?;
+        Ok(recipe)
+    }
+
+    /// What the types do not say. The error names the key, so that its line can be found.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.format != FORMAT {
+            let newer = "this program reads format 1: use a newer ovmlayer-rootfs, or write `format = 1`";
+            return Err(("format", format!("recipe format {} is not known; {newer}", self.format)));
+        }
+        if self.architectures.is_empty() {
+            return Err(("architectures", "at least one architecture is needed".into()));
+        }
+        if let Some(arch) = self.architectures.iter().find(|arch| !crate::distro::ARCHITECTURES.contains(&arch.as_str())) {
+            let known = crate::distro::ARCHITECTURES.join(", ");
+            return Err(("architectures", format!("architecture `{arch}` is not one of {known}")));
+        }
+        if self.output.contains('/') || self.output.is_empty() || self.output.starts_with('.') {
+            return Err(("output", format!("`{}` is not a plain file name", self.output)));
+        }
+        if self.architectures.len() > 1 && !self.output.contains("{arch}") {
+            return Err(("output", "with several architectures the name must contain `{arch}`".into()));
+        }
+        self.steps.iter().try_for_each(Step::check)
+    }
+
+    /// The packages that the steps name for `distro`, in order, each once.
+    #[must_use]
+    pub fn packages(&self, distro: Distro) -> Vec<String> {
+        let mut names = Vec::new();
+        for step in &self.steps {
+            let Step::Packages(packages) = step else { continue };
+            for name in packages.iter().filter_map(|package| package.for_distro(distro)) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        names
+    }
+}
+
+impl Step {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        match self {
+            Self::Files(files) => files.iter().try_for_each(|file| {
+                file.check().map_err(|message| ("path", format!("file `{}`: {message}", file.path)))
+            }),
+            Self::Users(users) => users.iter().try_for_each(|user| {
+                let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+                if user.name.is_empty() || user.name.starts_with('-') || !user.name.chars().all(plain) {
+                    return Err(("name", format!("`{}` is not a user name", user.name)));
+                }
+                Ok(())
+            }),
+            Self::Packages(_) | Self::Run(_) | Self::Env(_) | Self::Slim(_) => Ok(()),
+        }
+    }
+}
+
+impl FileStep {
+    fn check(&self) -> Result<(), String> {
+        let forms =
+            [self.content.is_some(), self.source.is_some(), self.link.is_some()].iter().filter(|set| **set).count();
+        if forms != 1 {
+            return Err("needs exactly one of `content`, `source` and `link`".into());
+        }
+        if !self.path.starts_with('/') {
+            return Err("the path must be absolute".into());
+        }
+        self.mode()?;
+        self.owner()?;
+        Ok(())
+    }
+
+    /// The permission bits, 0 to 0o7777.
+    ///
+    /// # Errors
+    /// A message when `mode` is not octal.
+    pub fn mode(&self) -> Result<u32, String> {
+        let Some(mode) = &self.mode else { return Ok(0o644) };
+        match u32::from_str_radix(mode, 8) {
+            Ok(bits) if bits <= 0o7777 => Ok(bits),
+            _ => Err(format!("mode `{mode}` is not octal, such as \"0755\"")),
+        }
+    }
+
+    /// The owner's and group's numbers.
+    ///
+    /// # Errors
+    /// A message when `owner` is not `UID:GID`.
+    pub fn owner(&self) -> Result<(u32, u32), String> {
+        let Some(owner) = &self.owner else { return Ok((0, 0)) };
+        let parts = owner.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+        parts.ok_or_else(|| format!("owner `{owner}` is not UID:GID, such as \"1000:1000\""))
+    }
+}
+
+/// The line on which `key` is first set, counted from 1.
+fn line_of(text: &str, key: &str) -> usize {
+    let sets = |line: &str| line.trim_start().trim_start_matches('{').trim_start().starts_with(key);
+    text.lines().position(sets).map_or(1, |index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "format = 1\nkind = \"rootfs\"\ndescription = \"d\"\narchitectures = [\"amd64\"]\n";
+
+    fn message(body: &str) -> String {
+        Recipe::parse(&format!("{HEAD}{body}"), Path::new("r.toml")).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn mistakes_are_named_with_file_and_line() {
+        let cases = [
+            ("an unknown key", "output = \"x.tar\"\ncolour = 1\n", "r.toml:6", "colour"),
+            ("an unknown step", "output = \"x.tar\"\n[[steps]]\nbake = []\n", "r.toml:7", "bake"),
+            ("a path as output", "output = \"../x.tar\"\n", "r.toml:5", "plain file name"),
+            ("a relative file", "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"a\", content = \"\" },\n]\n", "r.toml:8", "absolute"),
+            ("two contents", "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"/a\", content = \"\", link = \"b\" },\n]\n", "r.toml:8", "exactly one"),
+            ("a decimal mode", "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"/a\", content = \"\", mode = \"999\" },\n]\n", "r.toml:8", "octal"),
+            ("an unknown distribution", "output = \"x\"\ndistro = \"arch\"\n", "r.toml:6", "arch"),
+        ];
+        for (summary, body, place, word) in cases {
+            let text = message(body);
+            assert!(text.contains(place) && text.contains(word), "{summary}: {text}");
+        }
+    }
+
+    #[test]
+    fn packages_are_named_per_distribution() {
+        let body = "output = \"x\"\n[[steps]]\npackages = [\"zsh\", { debian = \"a\", ubuntu = \"b\" }, \"zsh\", { ubuntu = \"c\" }]\n";
+        let recipe = Recipe::parse(&format!("{HEAD}{body}"), Path::new("r.toml")).expect("a recipe");
+        assert_eq!(recipe.packages(Distro::Debian), ["zsh", "a"]);
+        assert_eq!(recipe.packages(Distro::Ubuntu), ["zsh", "b", "c"]);
+    }
+}

@@ -1,0 +1,216 @@
+//! Writes artifacts: each appears under its final name in one rename, whole, or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cache::{Digest, Hasher};
+use tree::codec::{Encoder, Format};
+use tree::{Links, Metadata, Root, tar};
+
+use crate::Error;
+
+/// An artifact that is complete and waits for its final name.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    temporary: PathBuf,
+    path: PathBuf,
+    /// Its size in bytes and its SHA-256; none for a directory.
+    pub(crate) sum: Option<(u64, Digest)>,
+}
+
+impl Pending {
+    /// Gives it its final name.
+    pub(crate) fn publish(mut self) -> Result<PathBuf, Error> {
+        if self.sum.is_none() && self.path.is_dir() {
+            cache::remove_tree(&self.path)?;
+        }
+        fs::rename(&self.temporary, &self.path).map_err(Error::io("rename", &self.temporary))?;
+        sync_folder(&self.path)?;
+        self.temporary.clear();
+        Ok(self.path.clone())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.temporary.as_os_str().is_empty() {
+            return;
+        }
+        // Nothing can be done about a temporary file that does not go away.
+        let _ = if self.sum.is_some() {
+            fs::remove_file(&self.temporary).map_err(|_| ())
+        } else {
+            cache::remove_tree(&self.temporary).map_err(|_| ())
+        };
+    }
+}
+
+/// What a tree goes through on its way into an artifact.
+pub(crate) struct Shape<'a> {
+    /// No time is later than this, in seconds.
+    pub(crate) epoch: i64,
+    /// Whether a path is left out.
+    pub(crate) leave_out: &'a dyn Fn(&tree::EntryPath) -> bool,
+    /// How many threads compress.
+    pub(crate) threads: usize,
+    /// Set from outside to stop.
+    pub(crate) interrupted: &'a AtomicBool,
+}
+
+/// Writes `root` as `path`; the file's name chooses the form.
+pub(crate) fn write_tree(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<Pending, Error> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if name.contains(".tar") || name.ends_with(".tgz") {
+        write_tar(root, path, Format::from_file_name(&name), shape)
+    } else {
+        write_directory(root, path, shape)
+    }
+}
+
+fn write_tar(root: &Root, path: &Path, format: Format, shape: &Shape<'_>) -> Result<Pending, Error> {
+    let temporary = temporary_name(path);
+    let file = File::options().write(true).create_new(true).open(&temporary).map_err(Error::io("create", &temporary))?;
+    let mut pending = Pending { temporary: temporary.clone(), path: path.into(), sum: Some((0, Digest::of(b""))) };
+    let failed = |source| Error::Io { action: "write", path: temporary.clone(), source };
+    let sink = Summing { inner: BufWriter::with_capacity(1 << 20, file), hasher: Hasher::new(), size: 0, shape: shape.interrupted };
+    let encoder = Encoder::new(format, sink, shape.threads).map_err(failed)?;
+    let mut tar = tar::Writer::new(encoder);
+    pack(root, &mut tar, shape)?;
+    let encoder = tar.finish()?;
+    let sink = encoder.finish().map_err(failed)?;
+    let (size, digest) = (sink.size, sink.hasher.finish());
+    let file = sink.inner.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.sync_all().map_err(failed)?;
+    pending.sum = Some((size, digest));
+    Ok(pending)
+}
+
+fn write_directory(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<Pending, Error> {
+    let temporary = temporary_name(path);
+    fs::create_dir(&temporary).map_err(Error::io("create", &temporary))?;
+    let pending = Pending { temporary: temporary.clone(), path: path.into(), sum: None };
+    let target = Root::open(&temporary, Links::Refuse)?;
+    let mut directories = Vec::new();
+    for entry in root.scan() {
+        let entry = entry?;
+        if (shape.leave_out)(&entry.path) {
+            continue;
+        }
+        let metadata = clamp(entry.metadata.clone(), shape.epoch);
+        copy_entry(root, &target, &entry, &metadata)?;
+        if matches!(entry.kind, tree::Kind::Directory) {
+            directories.push((entry.path, metadata));
+        }
+    }
+    for (path, metadata) in directories.iter().rev() {
+        target.set_metadata(path, metadata)?;
+    }
+    target.sync()?;
+    Ok(pending)
+}
+
+/// Copies one entry into a directory; directories get their metadata later.
+fn copy_entry(root: &Root, target: &Root, entry: &tree::Entry, metadata: &Metadata) -> Result<(), Error> {
+    match &entry.kind {
+        tree::Kind::Directory => {
+            target.make_dir(&entry.path, &Metadata::new(0o700, 0))?;
+        }
+        tree::Kind::File { .. } => {
+            target.copy_file(&entry.path, metadata, &root.open_file(&entry.path)?)?;
+        }
+        tree::Kind::Symlink { target: to } => target.symlink(&entry.path, to, metadata)?,
+        tree::Kind::HardLink { target: first } => target.hard_link(&entry.path, first)?,
+        tree::Kind::Fifo => target.make_fifo(&entry.path, metadata)?,
+        tree::Kind::CharDevice { .. } | tree::Kind::BlockDevice { .. } => {}
+    }
+    Ok(())
+}
+
+fn clamp(mut metadata: Metadata, epoch: i64) -> Metadata {
+    metadata.mtime = metadata.mtime.min(epoch);
+    metadata
+}
+
+/// Counts and hashes what is written, and stops when asked to.
+struct Summing<'a, W> {
+    inner: W,
+    hasher: Hasher,
+    size: u64,
+    shape: &'a AtomicBool,
+}
+
+impl<W: Write> Write for Summing<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.shape.load(Ordering::Relaxed) {
+            return Err(io::Error::other("interrupted"));
+        }
+        let count = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Writes `text` to `path`, whole or not at all.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<Pending, Error> {
+    let temporary = temporary_name(path);
+    let mut file = File::options().write(true).create_new(true).open(&temporary).map_err(Error::io("create", &temporary))?;
+    let pending =
+        Pending { temporary: temporary.clone(), path: path.into(), sum: Some((text.len() as u64, Digest::of(text.as_bytes()))) };
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("write", &temporary))?;
+    Ok(pending)
+}
+
+/// The text of the file at `path`, at most `max` bytes; none when there is no file.
+pub(crate) fn read_text(path: &Path, max: u64) -> Result<Option<String>, Error> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let mut text = String::new();
+    let size = file.take(max + 1).read_to_string(&mut text).map_err(Error::io("read", path))?;
+    if size as u64 > max {
+        let too_large = io::Error::new(io::ErrorKind::InvalidData, format!("more than {max} bytes"));
+        return Err(Error::io("read", path)(too_large));
+    }
+    Ok(Some(text))
+}
+
+/// A name beside `path` that nobody takes for the artifact.
+fn temporary_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+/// Makes the folder's entry for `path` last.
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))
+}
+
+/// Writes every entry of `root`, with its times clamped.
+fn pack<W: Write>(root: &Root, tar: &mut tar::Writer<W>, shape: &Shape<'_>) -> Result<(), Error> {
+    for entry in root.scan() {
+        let mut entry = entry?;
+        if (shape.leave_out)(&entry.path) {
+            continue;
+        }
+        entry.metadata = clamp(entry.metadata, shape.epoch);
+        if shape.interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        if matches!(entry.kind, tree::Kind::File { .. }) {
+            tar.append(&entry, &mut root.open_file(&entry.path)?)?;
+        } else {
+            tar.append(&entry, &mut io::empty())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Carries out the steps of a recipe that come after its packages.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use rootfs::Scripts;
+use sandbox::Network;
+use tree::{EntryPath, Kind, Metadata, Root};
+
+use crate::Error;
+use crate::format::{FileStep, RunStep, Step, UserStep};
+
+/// The root that steps change.
+pub(crate) struct Stage<'a> {
+    /// The recipe's name, for messages.
+    pub(crate) recipe: &'a str,
+    /// The folder that relative paths of the recipe start from.
+    pub(crate) folder: &'a Path,
+    pub(crate) root: &'a Root,
+    pub(crate) scripts: &'a Scripts,
+    /// The modification time of new files, in seconds.
+    pub(crate) epoch: i64,
+}
+
+impl Stage<'_> {
+    /// Carries out `steps` in order.
+    pub(crate) fn carry_out(&self, steps: &[Step]) -> Result<(), Error> {
+        let mut env = BTreeMap::new();
+        for (index, step) in steps.iter().enumerate() {
+            let number = index + 1;
+            let (kind, done) = match step {
+                Step::Packages(_) | Step::Slim(_) => continue,
+                Step::Env(variables) => {
+                    env.extend(variables.clone());
+                    continue;
+                }
+                Step::Files(files) => ("files", files.iter().try_for_each(|file| self.file(file))),
+                Step::Run(run) => ("run", self.run(number, run, &env)),
+                Step::Users(users) => ("users", users.iter().try_for_each(|user| self.user(user))),
+            };
+            done.map_err(|message| Error::Step { recipe: self.recipe.to_owned(), number, kind, message })?;
+        }
+        Ok(())
+    }
+
+    fn file(&self, file: &FileStep) -> Result<(), String> {
+        let path = EntryPath::parse(file.path.trim_start_matches('/').as_bytes()).map_err(in_words(&file.path))?;
+        let (uid, gid) = file.owner()?;
+        let metadata = Metadata { uid, gid, ..Metadata::new(file.mode()?, self.epoch) };
+        self.root.make_parents(&path, &Metadata::new(0o755, self.epoch)).map_err(in_words(&file.path))?;
+        if self.root.lstat(&path).map_err(in_words(&file.path))?.is_some_and(|entry| !matches!(entry.kind, Kind::Directory)) {
+            self.root.remove_file(&path).map_err(in_words(&file.path))?;
+        }
+        let done = match (&file.content, &file.source, &file.link) {
+            (Some(content), _, _) => self.root.write_file(&path, &metadata, &mut content.as_bytes()).map(drop),
+            (_, _, Some(link)) => self.root.symlink(&path, link.as_bytes(), &metadata),
+            (_, Some(source), _) => {
+                let source = self.folder.join(source);
+                let mut opened = std::fs::File::open(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+                self.root.write_file(&path, &metadata, &mut opened).map(drop)
+            }
+            (None, None, None) => Ok(()),
+        };
+        done.map_err(in_words(&file.path))
+    }
+
+    fn run(&self, number: usize, run: &RunStep, env: &BTreeMap<String, String>) -> Result<(), String> {
+        let network = if run.network { Network::Host } else { Network::None };
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let what = format!("the script of step {number}");
+        self.scripts.run(&what, &["/bin/sh", "-e", "-c", &run.script], &env, network).map_err(chain)
+    }
+
+    fn user(&self, user: &UserStep) -> Result<(), String> {
+        let home = user.home.clone().unwrap_or_else(|| format!("/home/{}", user.name));
+        let shell = user.shell.as_deref().unwrap_or("/bin/sh");
+        let uid = user.uid.to_string();
+        let argv =
+            ["/usr/sbin/useradd", "--create-home", "--user-group", "--uid", &uid, "--home-dir", &home, "--shell", shell, &user.name];
+        self.scripts.run(&format!("useradd for `{}`", user.name), &argv, &[], Network::None).map_err(chain)
+    }
+}
+
+/// The paths that the `slim` steps leave out.
+#[derive(Debug)]
+pub(crate) struct Slim(GlobSet);
+
+impl Slim {
+    /// Compiles the globs of all `slim` steps.
+    pub(crate) fn new(recipe: &str, steps: &[Step]) -> Result<Self, Error> {
+        let mut builder = GlobSetBuilder::new();
+        for (index, step) in steps.iter().enumerate() {
+            let Step::Slim(globs) = step else { continue };
+            for glob in globs {
+                let wrong = |error: globset::Error| Error::Step {
+                    recipe: recipe.to_owned(),
+                    number: index + 1,
+                    kind: "slim",
+                    message: error.to_string(),
+                };
+                let relative = glob.trim_start_matches('/');
+                builder.add(GlobBuilder::new(relative).literal_separator(true).build().map_err(wrong)?);
+            }
+        }
+        let set = builder.build().map_err(|error| Error::Step {
+            recipe: recipe.to_owned(),
+            number: 0,
+            kind: "slim",
+            message: error.to_string(),
+        })?;
+        Ok(Self(set))
+    }
+
+    /// Whether `path` is left out: it or a directory above it matches.
+    pub(crate) fn leaves_out(&self, path: &EntryPath) -> bool {
+        if self.0.is_empty() || path.is_root() {
+            return false;
+        }
+        let name = String::from_utf8_lossy(path.as_bytes());
+        self.0.is_match(Path::new(name.as_ref())) || path.parent().is_some_and(|parent| self.leaves_out(&parent))
+    }
+}
+
+/// An error about `path` as a message.
+fn in_words<E: std::error::Error>(path: &str) -> impl FnOnce(E) -> String + '_ {
+    move |error| format!("{path}: {}", chain(error))
+}
+
+/// An error and its causes as one line.
+fn chain(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slim_leaves_out_what_matches_and_what_is_below() {
+        let steps = [Step::Slim(vec!["/usr/share/doc/*".into(), "**/*.pyc".into()])];
+        let slim = Slim::new("r", &steps).expect("globs");
+        let cases = [
+            ("usr/share/doc", false),
+            ("usr/share/doc/zsh", true),
+            ("usr/share/doc/zsh/copyright", true),
+            ("usr/lib/a.pyc", true),
+            ("usr/lib/a.py", false),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(slim.leaves_out(&EntryPath::parse(path.as_bytes()).expect("a path")), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_bad_glob_names_its_step() {
+        let error = Slim::new("r", &[Step::Env(BTreeMap::new()), Step::Slim(vec!["[".into()])]).expect_err("refused");
+        assert!(error.to_string().starts_with("step 2 of recipe `r` (slim)"), "{error}");
+    }
+}

@@ -1,0 +1,190 @@
+//! Runs one command inside a root directory, as root or as an ordinary user: the crate at work.
+//!
+//! ```text
+//! sandbox [OPTION…] ROOT COMMAND…
+//!   --host-network          keep the machine's network
+//!   --defer-fsync           answer fsync and its like with success
+//!   --bind FROM TO          show FROM at TO, writable      --bind-ro FROM TO   read-only
+//!   --file TO TEXT          show a file with these contents
+//!   --memory AT MODE        an empty directory in memory
+//!   --create-targets        make missing targets in the root
+//!   --env NAME=VALUE        a variable                     --work-in PATH      where to start
+//!   --user UID:GID          not as root                    --read-only         the root itself
+//!   --all-capabilities      as much root as can be         --sys               show /sys
+//!   --lines                 print the output line by line, with a mark
+//!   --input TEXT            standard input
+//!   --cancel-on LINE        end the command when it prints LINE (with --lines)
+//!   --times N               run it N times
+//!   --foreign ARCH QEMU     run programs for ARCH by this static qemu
+//! sandbox --checks          tell what this machine can do
+//! sandbox --ids             print the id maps
+//! ```
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+
+use ovmlayer_sandbox::foreign::{self, Registration};
+use ovmlayer_sandbox::{
+    Architecture, Cancel, Capabilities, Error, IdMap, Input, Network, Output, Sandbox, Stdio, probe,
+};
+
+struct Options {
+    sandbox: Sandbox,
+    command: Vec<String>,
+    lines: bool,
+    input: Option<String>,
+    cancel_on: Option<String>,
+    cancel: Cancel,
+    times: usize,
+    _registration: Option<Registration>,
+}
+
+fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options, String> {
+    let cancel = Cancel::new().map_err(|error| error.to_string())?;
+    let mut sandbox = Sandbox::new("/").cancel(&cancel);
+    let mut registration = None;
+    let (mut lines, mut input, mut cancel_on, mut times) = (false, None, None, 1);
+    let mut arguments = arguments.peekable();
+    while let Some(option) = arguments.next_if(|argument| argument.starts_with("--")) {
+        let mut value = || arguments.next().ok_or_else(|| format!("{option} needs a value"));
+        sandbox = match option.as_str() {
+            "--host-network" => sandbox.network(Network::Host),
+            "--defer-fsync" => sandbox.deferred_fsync(true),
+            "--bind" => sandbox.bind(value()?, value()?),
+            "--bind-ro" => sandbox.bind_read_only(value()?, value()?),
+            "--file" => sandbox.file(value()?, value()?),
+            "--memory" => {
+                let target = value()?;
+                sandbox.memory(target, u32::from_str_radix(&value()?, 8).map_err(|e| e.to_string())?)
+            }
+            "--create-targets" => sandbox.create_targets(true),
+            "--env" => {
+                let variable = value()?;
+                let (name, value) = variable.split_once('=').ok_or("--env takes NAME=VALUE")?;
+                sandbox.env(name, value)
+            }
+            "--work-in" => sandbox.work_in(value()?),
+            "--user" => {
+                let user = value()?;
+                let (uid, gid) = user.split_once(':').ok_or("--user takes UID:GID")?;
+                let number = |text: &str| text.parse().map_err(|_| format!("{text} is no number"));
+                sandbox.user(number(uid)?, number(gid)?)
+            }
+            "--read-only" => sandbox.read_only(true),
+            "--all-capabilities" => sandbox.capabilities(Capabilities::All),
+            "--sys" => sandbox.sys(true),
+            "--lines" => {
+                lines = true;
+                sandbox
+            }
+            "--input" => {
+                input = Some(value()?);
+                sandbox
+            }
+            "--cancel-on" => {
+                cancel_on = Some(value()?);
+                sandbox
+            }
+            "--times" => {
+                times = value()?.parse().map_err(|_| "--times takes a number")?;
+                sandbox
+            }
+            "--foreign" => {
+                registration = Some(register(&value()?, &value()?, ids)?);
+                sandbox
+            }
+            other => return Err(format!("unknown option {other}")),
+        };
+    }
+    let root = arguments.next().ok_or("ROOT is missing")?;
+    let command = arguments.collect();
+    sandbox = sandbox.root(root);
+    Ok(Options { sandbox, command, lines, input, cancel_on, cancel, times, _registration: registration })
+}
+
+fn register(architecture: &str, qemu: &str, ids: &IdMap) -> Result<Registration, String> {
+    let architecture = Architecture::from_name(architecture).ok_or("no such architecture")?;
+    foreign::support(architecture, ids).required(architecture).map_err(|error| chain(&error))?;
+    let interpreter = File::open(qemu).map_err(|error| format!("cannot open {qemu}: {error}"))?;
+    foreign::register(architecture, interpreter.as_fd(), ids).map_err(|error| chain(&error))
+}
+
+fn checks() -> ExitCode {
+    for check in probe::checks(&[&std::env::temp_dir()]) {
+        report(&format!("{:?} {}: {}", check.state, check.name, check.found));
+        if let Some(remedy) = check.remedy {
+            report(&format!("     {remedy}"));
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(options: &Options) -> Result<std::process::ExitStatus, Error> {
+    let mut line = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line);
+        if options.cancel_on.as_deref() == Some(&line) {
+            options.cancel.cancel();
+        }
+        report(&format!("| {line}"));
+    };
+    let mut stdio = if options.lines { Stdio::lines(&mut line) } else { Stdio::inherit() };
+    if let Some(input) = &options.input {
+        stdio = stdio.input(Input::Bytes(input.clone().into_bytes()));
+    } else if !options.lines {
+        stdio = stdio.error(Output::Inherit);
+    }
+    options.sandbox.run(&options.command, stdio)
+}
+
+#[expect(clippy::print_stderr, reason = "an example is a program")]
+fn complain(message: &str) -> ExitCode {
+    eprintln!("sandbox: {message}");
+    ExitCode::from(125)
+}
+
+#[expect(clippy::print_stdout, reason = "an example is a program")]
+fn report(message: &str) {
+    println!("{message}");
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+fn main() -> ExitCode {
+    use std::os::unix::process::ExitStatusExt as _;
+    let first = std::env::args().nth(1);
+    if first.as_deref() == Some("--checks") {
+        return checks();
+    }
+    let ids = match ovmlayer_sandbox::enter_user_namespace() {
+        Ok(ids) => ids,
+        Err(error) => return complain(&chain(&error)),
+    };
+    if first.as_deref() == Some("--ids") {
+        report(&format!("{ids:?}"));
+        return ExitCode::SUCCESS;
+    }
+    let options = match parse(std::env::args().skip(1), &ids) {
+        Ok(options) => options,
+        Err(message) => return complain(&message),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for _ in 0..options.times {
+        code = match run(&options) {
+            Ok(status) => {
+                let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(125);
+                ExitCode::from(u8::try_from(status).unwrap_or(125))
+            }
+            Err(error) => complain(&chain(&error)),
+        };
+    }
+    code
+}

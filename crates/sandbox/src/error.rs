@@ -1,0 +1,124 @@
+use std::io;
+use std::path::PathBuf;
+
+/// What can go wrong in this crate; the operating system's reason, if any, is the source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A user namespace can only be entered by a process with one thread.
+    #[error("cannot enter a user namespace with {count} threads: call this first thing in `main`")]
+    Threads {
+        /// Threads of the process.
+        count: usize,
+    },
+    /// This machine refuses namespaces.
+    #[error("cannot {doing}; {remedy}")]
+    Refused {
+        /// What was tried, as in "cannot …".
+        doing: &'static str,
+        /// The one thing to do about it.
+        remedy: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The user has no (or too few) subordinate ids.
+    #[error("user `{user}` has {found} subordinate ids in {file}, but {needed} are needed; run `{command}`")]
+    SubordinateIds {
+        /// Name or number of the user.
+        user: String,
+        /// `/etc/subuid` or `/etc/subgid`.
+        file: &'static str,
+        /// Ids found in all ranges of the user.
+        found: u64,
+        /// Ids needed beside the user's own.
+        needed: u64,
+        /// The command that adds them.
+        command: String,
+    },
+    /// `newuidmap` or `newgidmap` is not there.
+    #[error("`{program}` is not installed; install the package `uidmap`")]
+    HelperMissing {
+        /// The program.
+        program: &'static str,
+    },
+    /// The id maps could not be written.
+    #[error("cannot map user and group ids: {message}")]
+    MapIds {
+        /// What the kernel or the set-user-id helper said.
+        message: String,
+    },
+    /// We are root of a namespace (of a container) that has too few ids.
+    #[error(
+        "only {found} of the ids 0 to 65535 exist in this container; \
+         start it with a full range of user and group ids"
+    )]
+    IdsUnmapped {
+        /// How many ids of 0 to 65535 are mapped.
+        found: u64,
+    },
+    /// The sandbox as described is impossible.
+    #[error("cannot set up the sandbox: {what}")]
+    Plan {
+        /// Which part, and why.
+        what: String,
+    },
+    /// One step inside the new namespaces failed.
+    #[error("cannot {step}{}", hint.map(|hint| format!("; {hint}")).unwrap_or_default())]
+    Step {
+        /// What was tried, as in "cannot …".
+        step: String,
+        /// What to do, where that is known.
+        hint: Option<&'static str>,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The program could not be started in the sandbox.
+    #[error("cannot run `{program}` in {}", root.display())]
+    Exec {
+        /// First word of the command.
+        program: String,
+        /// Root directory of the sandbox.
+        root: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The sandbox's first process was killed from outside (for instance for want of memory).
+    #[error("the sandbox running `{program}` was killed from outside; is the machine out of memory?")]
+    Killed {
+        /// First word of the command.
+        program: String,
+    },
+    /// The caller cancelled the run.
+    #[error("cancelled")]
+    Cancelled,
+    /// A call of the operating system failed.
+    #[error("cannot {doing}")]
+    System {
+        /// What was tried, as in "cannot …".
+        doing: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// Programs of an architecture cannot be run.
+    #[error("cannot run programs for {architecture} here: {reason}; {remedy}")]
+    Foreign {
+        /// Debian's name of the architecture.
+        architecture: &'static str,
+        /// Why not.
+        reason: String,
+        /// The one thing to do about it.
+        remedy: String,
+    },
+}
+
+impl Error {
+    /// For `map_err`: a failed call of the operating system.
+    pub(crate) fn system<E: Into<io::Error>>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let doing = doing.into();
+        move |source| Self::System { doing, source: source.into() }
+    }
+}

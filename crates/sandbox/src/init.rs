@@ -1,0 +1,284 @@
+//! The first process of a sandbox: carries out the plan, starts the command, reaps, forwards signals, reports.
+//!
+//! It is process 1 of its process namespace, so when it ends, the kernel kills everything else in the sandbox
+//! before its parent can collect it. It ends when the command ends, and when the caller's process dies, in two ways:
+//!
+//! * The kernel sends it SIGKILL when the *thread* that forked it ends (`PR_SET_PDEATHSIG`). That is what we want,
+//!   because [`crate::Sandbox::run`] stays on that thread until the sandbox is gone.
+//! * It holds one end of a pipe, the lifeline, whose other end only the caller's process has (every sandbox
+//!   closes the copies it inherits). This covers a caller that died before the first was armed.
+//!
+//! This is the child of a program with several threads: system calls only, no allocation.
+#![expect(unsafe_code, reason = "starts the command by vfork")]
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
+use rustix::thread::{CapabilitySet, Gid, Uid};
+
+use crate::plan::{Command, Plan};
+use crate::raw;
+
+/// What the first process tells the caller. Travels as twelve bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// The act of this index failed.
+    Act(usize, Errno),
+    /// Starting the command failed.
+    Start(Start, Errno),
+    /// The command ended with this wait status.
+    Ended(i32),
+}
+
+/// What is done between the fork and the exec of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Session,
+    Limits,
+    Filter,
+    Capabilities,
+    User,
+    Exec,
+    Streams,
+    Fork,
+}
+
+const STARTS: [Start; 8] = [
+    Start::Session,
+    Start::Limits,
+    Start::Filter,
+    Start::Capabilities,
+    Start::User,
+    Start::Exec,
+    Start::Streams,
+    Start::Fork,
+];
+
+impl Report {
+    pub(crate) const SIZE: usize = 12;
+
+    fn encode(self) -> [u8; Self::SIZE] {
+        let (kind, index, value) = match self {
+            Self::Act(index, errno) => (0_u32, index as u32, errno.raw_os_error()),
+            Self::Start(start, errno) => (1, start as u32, errno.raw_os_error()),
+            Self::Ended(status) => (2, 0, status),
+        };
+        let mut bytes = [0; Self::SIZE];
+        bytes[..4].copy_from_slice(&kind.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&index.to_ne_bytes());
+        bytes[8..].copy_from_slice(&value.to_ne_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: [u8; Self::SIZE]) -> Option<Self> {
+        let [k0, k1, k2, k3, i0, i1, i2, i3, v0, v1, v2, v3] = bytes;
+        let index = u32::from_ne_bytes([i0, i1, i2, i3]) as usize;
+        let value = i32::from_ne_bytes([v0, v1, v2, v3]);
+        match u32::from_ne_bytes([k0, k1, k2, k3]) {
+            0 => Some(Self::Act(index, Errno::from_raw_os_error(value))),
+            1 => Some(Self::Start(*STARTS.get(index)?, Errno::from_raw_os_error(value))),
+            2 => Some(Self::Ended(value)),
+            _ => None,
+        }
+    }
+}
+
+/// Descriptors that the child is given; all are above 2.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// Standard input, output and error; `None` keeps the caller's.
+    pub(crate) streams: [Option<OwnedFd>; 3],
+    pub(crate) report: OwnedFd,
+    pub(crate) lifeline: OwnedFd,
+}
+
+/// The life of the first process.
+pub(crate) fn live(plan: &mut Plan, ends: &Ends) -> ! {
+    let report = match supervise(plan, ends) {
+        Ok(status) => Report::Ended(status),
+        Err(report) => report,
+    };
+    // If the caller is gone there is nobody to tell.
+    let _ = rustix::io::write(&ends.report, &report.encode());
+    raw::exit(0)
+}
+
+fn supervise(plan: &mut Plan, ends: &Ends) -> Result<i32, Report> {
+    let fail = |start| move |errno| Report::Start(start, errno);
+    bind_to_caller(ends.lifeline.as_fd());
+    connect(&ends.streams).map_err(fail(Start::Streams))?;
+    raw::close_all_but([ends.report.as_fd(), ends.lifeline.as_fd()]).map_err(fail(Start::Streams))?;
+    let signals = raw::signal_descriptor().map_err(fail(Start::Streams))?;
+    rustix::process::umask(Mode::empty());
+    for (index, act) in plan.acts.iter().enumerate() {
+        act.run(&mut plan.slots).map_err(|errno| Report::Act(index, errno))?;
+    }
+    let command = start(plan)?;
+    wait(command, signals.as_fd(), ends.lifeline.as_fd()).map_err(fail(Start::Fork))
+}
+
+fn bind_to_caller(lifeline: BorrowedFd<'_>) {
+    // Cannot fail: the signal is valid.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let mut fds = [PollFd::from_borrowed_fd(lifeline, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) {
+        raw::exit(0);
+    }
+    // Shown by ps in place of the caller's name; of no further importance.
+    let _ = rustix::thread::set_name(c"sandbox");
+}
+
+fn connect(streams: &[Option<OwnedFd>; 3]) -> Result<(), Errno> {
+    let [input, output, error] = streams;
+    input.as_ref().map_or(Ok(()), rustix::stdio::dup2_stdin)?;
+    output.as_ref().map_or(Ok(()), rustix::stdio::dup2_stdout)?;
+    error.as_ref().map_or(Ok(()), rustix::stdio::dup2_stderr)
+}
+
+/// What the command's process and this one share while it becomes the command.
+struct Birth<'a> {
+    command: &'a Command,
+    failure: Option<(Start, Errno)>,
+}
+
+fn start(plan: &mut Plan) -> Result<Pid, Report> {
+    let mut birth = Birth { command: &plan.command, failure: None };
+    // SAFETY: `become_command` makes system calls only, and this process was made by a fork of one thread.
+    let pid = unsafe { raw::vfork(&mut plan.stack, become_command, &mut birth) };
+    match (pid, birth.failure) {
+        (Ok(_), Some((start, errno))) => Err(Report::Start(start, errno)),
+        (Ok(pid), None) => Ok(pid),
+        (Err(errno), _) => Err(Report::Start(Start::Fork, errno)),
+    }
+}
+
+fn become_command(birth: &mut Birth<'_>) {
+    birth.failure = Some(exec(birth.command));
+    raw::exit(127)
+}
+
+/// Gives up what the command must not have, and execs. Returns only what failed.
+fn exec(command: &Command) -> (Start, Errno) {
+    match prepare(command) {
+        Err(failure) => failure,
+        Ok(()) => {
+            raw::reset_signals();
+            let mut worst = Errno::NOENT;
+            for program in &command.programs {
+                match raw::exec(program, &command.argv, &command.env) {
+                    Errno::NOENT | Errno::NOTDIR => {}
+                    errno => worst = errno,
+                }
+            }
+            (Start::Exec, worst)
+        }
+    }
+}
+
+fn prepare(command: &Command) -> Result<(), (Start, Errno)> {
+    let fail = |start| move |errno| (start, errno);
+    if !command.keep_session {
+        rustix::process::setsid().map_err(fail(Start::Session))?;
+    }
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    limit_descriptors().map_err(fail(Start::Limits))?;
+    if command.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).map_err(fail(Start::Capabilities))?;
+    }
+    // Before the capabilities go: without no_new_privs it takes CAP_SYS_ADMIN.
+    if let Some(filter) = &command.filter {
+        raw::install_filter(filter).map_err(fail(Start::Filter))?;
+    }
+    bound_capabilities(command.capabilities).map_err(fail(Start::Capabilities))?;
+    if let Some((uid, gid)) = command.user {
+        become_user(uid, gid).map_err(fail(Start::User))?;
+    }
+    Ok(())
+}
+
+/// Some old programs close every descriptor up to the limit, which takes minutes when that is a billion; and
+/// what a build sees should not depend on the caller's shell.
+fn limit_descriptors() -> Result<(), Errno> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let current = limit.maximum.map_or(1024, |maximum| maximum.min(1024));
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: limit.maximum })
+}
+
+/// Takes every other capability from the bounding set; exec then takes them from the process.
+fn bound_capabilities(keep: CapabilitySet) -> Result<(), Errno> {
+    for bit in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        if keep.contains(capability) {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            Err(Errno::INVAL) => break, // beyond the last one this kernel knows
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn become_user(uid: u32, gid: u32) -> Result<(), Errno> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::thread::set_thread_groups(&[gid])?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+/// Reaps until the command has ended; ends everything when the caller is gone.
+fn wait(command: Pid, signals: BorrowedFd<'_>, lifeline: BorrowedFd<'_>) -> Result<i32, Errno> {
+    loop {
+        if let Some(status) = reap(command)? {
+            return Ok(status);
+        }
+        let mut fds = [
+            PollFd::from_borrowed_fd(signals, PollFlags::IN),
+            PollFd::from_borrowed_fd(lifeline, PollFlags::empty()),
+        ];
+        match poll(&mut fds, None) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        let [_, life] = &fds;
+        if life.revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+            raw::exit(0);
+        }
+        while let Some(signal) = raw::next_signal(signals) {
+            // Signals that come from outside are meant for the command. From inside none but SIGCHLD matters.
+            if signal != libc::SIGCHLD {
+                raw::kill(command, signal);
+            }
+        }
+    }
+}
+
+/// Collects what has died; the command's wait status when it is among them.
+fn reap(command: Pid) -> Result<Option<i32>, Errno> {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == command => return Ok(Some(status.as_raw())),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return Ok(None),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_survive_the_pipe() {
+        let reports = STARTS.map(|start| Report::Start(start, Errno::PERM));
+        for report in reports.into_iter().chain([Report::Act(77, Errno::NOENT), Report::Ended(0x1234)]) {
+            assert_eq!(Report::decode(report.encode()), Some(report));
+        }
+        assert_eq!(Report::decode([0xff; Report::SIZE]), None);
+    }
+}

@@ -1,0 +1,274 @@
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use rustix::thread::CapabilitySet;
+
+use crate::{Cancel, Error, Stdio};
+
+/// Which network a sandbox has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// A loopback device of its own and nothing else.
+    #[default]
+    None,
+    /// The machine's network.
+    Host,
+}
+
+/// Which capabilities a command can ever have, over the user namespace the sandbox is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Capabilities {
+    /// The set that container engines give by default, with which the world's packages install. Not among them:
+    /// mounting, other people's processes, the clock, kernel modules, raw devices. Without the right to mount,
+    /// what is hidden or read-only in a sandbox cannot be uncovered from inside.
+    #[default]
+    Build,
+    /// All there are. Use only for code that is trusted as much as the caller.
+    All,
+}
+
+impl Capabilities {
+    pub(crate) fn set(self) -> CapabilitySet {
+        match self {
+            Self::All => CapabilitySet::all(),
+            Self::Build => {
+                CapabilitySet::CHOWN
+                    | CapabilitySet::DAC_OVERRIDE
+                    | CapabilitySet::FOWNER
+                    | CapabilitySet::FSETID
+                    | CapabilitySet::KILL
+                    | CapabilitySet::SETGID
+                    | CapabilitySet::SETUID
+                    | CapabilitySet::SETPCAP
+                    | CapabilitySet::NET_BIND_SERVICE
+                    | CapabilitySet::NET_RAW
+                    | CapabilitySet::SYS_CHROOT
+                    | CapabilitySet::MKNOD
+                    | CapabilitySet::AUDIT_WRITE
+                    | CapabilitySet::SETFCAP
+            }
+        }
+    }
+}
+
+/// What is mounted at a place of the root.
+#[derive(Clone, Debug)]
+pub(crate) enum Mount {
+    Bind { source: PathBuf, target: PathBuf, read_only: bool },
+    Bytes { target: PathBuf, bytes: Vec<u8> },
+    Memory { target: PathBuf, mode: u32 },
+}
+
+/// How to run commands inside a root directory.
+///
+/// The root must have the directories `proc` and `dev` (and `sys`, if that is asked for); they may be empty and
+/// stay so, for everything that is mounted lives in a mount namespace that ends with the command.
+///
+/// A command sees: processes, mounts, host name, System V IPC and (unless told otherwise) network of its own; a
+/// fresh `/proc` with the kernel's switches read-only and its secrets hidden; a `/dev` in memory with `null`,
+/// `zero`, `full`, `random`, `urandom`, `tty`, pseudo-terminals and `shm`; the environment given here and no other
+/// variable; umask 022; default signal handling; no descriptor but its standard streams.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    pub(crate) root: PathBuf,
+    pub(crate) network: Network,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) host_name: OsString,
+    pub(crate) work_in: PathBuf,
+    pub(crate) user: Option<(u32, u32)>,
+    pub(crate) deferred_fsync: bool,
+    pub(crate) no_new_privileges: bool,
+    pub(crate) keep_session: bool,
+    pub(crate) read_only: bool,
+    pub(crate) sys: bool,
+    pub(crate) create_targets: bool,
+    pub(crate) cancel: Option<Cancel>,
+}
+
+impl Sandbox {
+    /// A sandbox with `root` as its `/`: no network, an empty environment, host name `localhost`, start in `/`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            network: Network::None,
+            capabilities: Capabilities::Build,
+            mounts: Vec::new(),
+            env: Vec::new(),
+            host_name: "localhost".into(),
+            work_in: "/".into(),
+            user: None,
+            deferred_fsync: false,
+            no_new_privileges: false,
+            keep_session: false,
+            read_only: false,
+            sys: false,
+            create_targets: false,
+            cancel: None,
+        }
+    }
+
+    /// The same sandbox around another root.
+    #[must_use]
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = root.into();
+        self
+    }
+
+    /// Chooses the network.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Chooses the capabilities that the command is limited to.
+    #[must_use]
+    pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// Mounts the file or directory `source` of the machine, with all mounted below it, at `target`.
+    ///
+    /// Mounts are made in the order in which they were asked for. A target must exist in the root, unless it lies
+    /// in a [`Sandbox::memory`] of this sandbox or [`Sandbox::create_targets`] is on. Symbolic links in `target`
+    /// are followed within the root.
+    #[must_use]
+    pub fn bind(mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        self.mounts.push(Mount::Bind { source: source.into(), target: target.into(), read_only: false });
+        self
+    }
+
+    /// As [`Sandbox::bind`], read-only.
+    #[must_use]
+    pub fn bind_read_only(mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        self.mounts.push(Mount::Bind { source: source.into(), target: target.into(), read_only: true });
+        self
+    }
+
+    /// Shows a read-only file of mode 0644 with these contents at `target`; for `target` see [`Sandbox::bind`].
+    #[must_use]
+    pub fn file(mut self, target: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.mounts.push(Mount::Bytes { target: target.into(), bytes: bytes.into() });
+        self
+    }
+
+    /// Mounts an empty directory in memory, of this mode (0 to 0o7777), at `target`.
+    #[must_use]
+    pub fn memory(mut self, target: impl Into<PathBuf>, mode: u32) -> Self {
+        self.mounts.push(Mount::Memory { target: target.into(), mode });
+        self
+    }
+
+    /// Makes missing targets of mounts, and their parents, in the root, where they stay. Off by default.
+    #[must_use]
+    pub fn create_targets(mut self, on: bool) -> Self {
+        self.create_targets = on;
+        self
+    }
+
+    /// Gives the command a variable; a later value of the same name wins.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        let name = name.into();
+        self.env.retain(|(other, _)| *other != name);
+        self.env.push((name, value.into()));
+        self
+    }
+
+    /// Sets the host name, at most 64 bytes.
+    #[must_use]
+    pub fn host_name(mut self, name: impl Into<OsString>) -> Self {
+        self.host_name = name.into();
+        self
+    }
+
+    /// Sets the directory, in the root, in which the command starts.
+    #[must_use]
+    pub fn work_in(mut self, path: impl Into<PathBuf>) -> Self {
+        self.work_in = path.into();
+        self
+    }
+
+    /// Runs the command as this user and group of the sandbox instead of as its root.
+    #[must_use]
+    pub fn user(mut self, uid: u32, gid: u32) -> Self {
+        self.user = Some((uid, gid));
+        self
+    }
+
+    /// Answers fsync, fdatasync, sync, syncfs, sync_file_range and msync with success, without doing them;
+    /// see [`crate::sync_tree`]. Off by default.
+    #[must_use]
+    pub fn deferred_fsync(mut self, on: bool) -> Self {
+        self.deferred_fsync = on;
+        self
+    }
+
+    /// Takes the effect from set-user-id bits and file capabilities. Off by default: maintainer scripts use `su`.
+    #[must_use]
+    pub fn no_new_privileges(mut self, on: bool) -> Self {
+        self.no_new_privileges = on;
+        self
+    }
+
+    /// Leaves the command in the caller's session, with its terminal (for interactive use). Off by default: a
+    /// command in a session of its own cannot push input into the caller's terminal.
+    #[must_use]
+    pub fn keep_session(mut self, on: bool) -> Self {
+        self.keep_session = on;
+        self
+    }
+
+    /// Makes the root itself read-only. Off by default.
+    #[must_use]
+    pub fn read_only(mut self, on: bool) -> Self {
+        self.read_only = on;
+        self
+    }
+
+    /// Shows the machine's `/sys`, read-only. Off by default.
+    #[must_use]
+    pub fn sys(mut self, on: bool) -> Self {
+        self.sys = on;
+        self
+    }
+
+    /// Lets this switch end the command.
+    #[must_use]
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// Runs a command and waits for it. A first word without `/` is looked for in the `PATH` given to the command.
+    ///
+    /// When this returns, every process started inside is dead and every mount gone, however it went; the same
+    /// holds when the caller's process ends meanwhile, by whatever signal. Must be called by a process that may
+    /// mount: see [`crate::enter_user_namespace`]. Any number of threads may run sandboxes side by side.
+    pub fn run<S: AsRef<OsStr>>(&self, command: &[S], stdio: Stdio<'_>) -> Result<ExitStatus, Error> {
+        let command: Vec<&OsStr> = command.iter().map(AsRef::as_ref).collect();
+        crate::run::run(self, &command, stdio)
+    }
+}
+
+/// A path or word as the kernel takes it.
+pub(crate) fn c_string(what: &str, value: impl AsRef<OsStr>) -> Result<CString, Error> {
+    let value = value.as_ref();
+    CString::new(value.as_bytes())
+        .map_err(|_| Error::Plan { what: format!("{what} {value:?} contains a NUL byte") })
+}
+
+/// A place inside the root: absolute and without `..`.
+pub(crate) fn inside(path: &Path) -> Result<CString, Error> {
+    let proper = path.is_absolute() && !path.components().any(|c| c == std::path::Component::ParentDir);
+    if !proper {
+        return Err(Error::Plan { what: format!("{} is not an absolute path without `..`", path.display()) });
+    }
+    c_string("path", path)
+}

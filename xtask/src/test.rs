@@ -1,0 +1,23 @@
+//! `cargo xtask test`: everything that has to hold before a change goes in.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::step::{self, cargo, root, seconds, step};
+use crate::{Error, needs, report, workflows};
+
+/// Runs all steps, the quick ones first, and stops at the first that fails.
+pub(crate) fn run() -> Result<(), Error> {
+    let start = Instant::now();
+    step("packages the tests need", needs::for_tests)?;
+    step("formatting", || step::run(&mut cargo(&["fmt", "--all", "--check"])))?;
+    step("shell scripts", || step::run(Command::new("shellcheck").arg(".ci/run").current_dir(root())))?;
+    step("workflows", workflows::check)?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    step("clippy", || step::run(&mut cargo(&clippy)))?;
+    let doc = ["doc", "--workspace", "--no-deps", "--locked"];
+    step("documentation", || step::run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings")))?;
+    step("tests", || step::run(&mut cargo(&["test", "--workspace", "--locked"])))?;
+    report::line(&format!("\nALL TESTS PASSED in {}", seconds(start.elapsed())));
+    Ok(())
+}
