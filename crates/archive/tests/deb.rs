@@ -1,5 +1,7 @@
 //! Binary packages: real ones and made ones against `dpkg-deb`, and what must be refused.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper of a test is to fail the test")]
+
 #[path = "../../tree/tests/differential/listing.rs"]
 mod listing;
 
@@ -135,7 +137,7 @@ impl Parts {
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = b"!<arch>\n".to_vec();
         for (name, contents) in &self.0 {
-            write!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", contents.len())
+            writeln!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", contents.len())
                 .unwrap();
             bytes.extend_from_slice(contents);
             if contents.len() % 2 == 1 {

@@ -34,7 +34,7 @@ impl Root {
         }
         // The handle is what was looked at and no link, so that what follows cannot hit anything else. Opening it for
         // reading instead would fail for files without read permission and have effects on pipes and devices.
-        let target = xattr::handle_path(&handle);
+        let target = xattr::handle_path(handle.as_fd());
         let at = rustix::fs::CWD;
         rustix::fs::chownat(&handle, "", owner(metadata.uid), group(metadata.gid), AtFlags::EMPTY_PATH)
             .map_err(fail)?;

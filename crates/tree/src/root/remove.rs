@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::read::each_name;
@@ -98,11 +98,11 @@ fn remove_tree(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
     }
     let home = identity(parent)?;
     let mut way: Vec<(Vec<u8>, Identity)> = vec![(name.to_vec(), home)];
-    let mut current = enter(parent, name, home)?;
+    let mut current = enter(parent, name)?;
     loop {
         let here = identity(current.as_fd())?;
         if let Some(child) = remove_entries(current.as_fd())? {
-            current = enter(current.as_fd(), &child, here)?;
+            current = enter(current.as_fd(), &child)?;
             way.push((child, here));
             continue;
         }
@@ -129,26 +129,22 @@ fn identity(directory: BorrowedFd<'_>) -> rustix::io::Result<Identity> {
     Ok((status.st_dev, status.st_ino))
 }
 
-/// Opens the directory `name`, which must be of the same file system; makes it accessible if it belongs to us.
-fn enter(parent: BorrowedFd<'_>, name: &[u8], above: Identity) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || rustix::fs::openat(parent, name, flags, Mode::empty());
-    let directory = match open() {
+/// Opens the directory `name` unless something is mounted on it, be it of the same file system; makes it accessible if it
+/// belongs to us.
+fn enter(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let open = |access| rustix::fs::openat2(parent, name, flags | access, Mode::empty(), resolve);
+    let directory = match open(OFlags::RDONLY) {
         Err(Errno::ACCESS) => {
-            // Not followed: `fchmodat` without flags would, so go by a handle.
-            let handle_flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let handle = rustix::fs::openat(parent, name, handle_flags, Mode::empty())?;
-            let path = super::xattr::handle_path(&handle);
+            let handle = open(OFlags::PATH)?;
+            let path = super::xattr::handle_path(handle.as_fd());
             rustix::fs::chmodat(rustix::fs::CWD, path, Mode::RWXU, AtFlags::empty())?;
-            open()?
+            open(OFlags::RDONLY)?
         }
         result => result?,
     };
-    let status = rustix::fs::fstat(&directory)?;
-    if status.st_dev != above.0 {
-        return Err(Errno::BUSY);
-    }
-    if status.st_mode & 0o700 != 0o700 {
+    if rustix::fs::fstat(&directory)?.st_mode & 0o700 != 0o700 {
         // Without write and search permission an ordinary owner could not remove what is inside. If it cannot be changed
         // and is not root's to ignore, removing says so.
         let _ = rustix::fs::fchmod(&directory, Mode::RWXU);

@@ -1,7 +1,7 @@
 //! Extended attributes of what may be no file one can open.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
@@ -11,8 +11,8 @@ const MAX: usize = 64 * 1024;
 
 /// The path under which the kernel offers what `fd` refers to. `/proc/self/fd` is the one way to reach the attributes of
 /// something that is only held by a handle, on kernels before 6.13.
-pub(super) fn handle_path(fd: impl AsFd) -> Vec<u8> {
-    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()).into_bytes()
+pub(super) fn handle_path(fd: BorrowedFd<'_>) -> Vec<u8> {
+    format!("/proc/self/fd/{}", fd.as_raw_fd()).into_bytes()
 }
 
 /// The path of `name` in the open directory `parent`.

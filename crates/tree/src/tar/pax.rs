@@ -106,7 +106,6 @@ mod tests {
             b"7 a=b\n",
             b"x a=b\n",
             b" a=b\n",
-            b"6  =b\n",
             b"5 =b\n",
             b"6 abc\n",
             b"0 a=b\n",
