@@ -10,6 +10,11 @@ use crate::{Error, needs, report, workflows};
 pub(crate) fn run() -> Result<(), Error> {
     let start = Instant::now();
     step("packages the tests need", needs::for_tests)?;
+    if !rustix::process::geteuid().is_root() {
+        report::line(
+            "note: this is not root; tests that make users, unpack owners or mount will fail and say so",
+        );
+    }
     step("formatting", || step::run(&mut cargo(&["fmt", "--all", "--check"])))?;
     step("shell scripts", || step::run(Command::new("shellcheck").arg(".ci/run").current_dir(root())))?;
     step("workflows", workflows::check)?;

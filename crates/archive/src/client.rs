@@ -4,7 +4,6 @@
 //! digests were checked on both sides of decompression, and packages in the cache under the digest that was promised.
 //! All of it streams: beside the text of an index that a caller asks for, memory stays at some megabytes.
 
-mod codec;
 mod download;
 mod events;
 mod indices;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 use cache::Cache;
 
 use crate::http::{self, Failure, Http};
-use crate::keyring::{Keyring, Verifier};
+use crate::keyring::Verifier;
 use crate::mirror::Snapshot;
 use crate::release::Release;
 use crate::source::Source;
@@ -51,21 +50,20 @@ pub struct Options {
 impl Options {
     /// Eight connections, this machine's clock, no proxies, nobody told.
     ///
-    /// # Errors
-    /// None, unless the program was built from a damaged keyring.
-    pub fn new(cache: Cache) -> Result<Self> {
-        let keyring = Keyring::debian()?.with(Keyring::ubuntu()?);
-        Ok(Self {
+    /// `keyring` is that of the distribution, [`Keyring::of`](crate::keyring::Keyring::of), or the user's own.
+    #[must_use]
+    pub fn new(cache: Cache, keyring: Arc<dyn Verifier>) -> Self {
+        Self {
             cache,
             offline: false,
             jobs: 8,
-            keyring: Arc::new(keyring),
+            keyring,
             clock: Clock::System,
             snapshot: None,
             http: http::Options::default(),
             events: Arc::new(Silent),
             cancel: Cancel::default(),
-        })
+        }
     }
 }
 
@@ -91,8 +89,8 @@ pub struct Archive {
     pub release: Release,
     /// The digest of the release file as it came, for the lock.
     pub digest: cache::Digest,
-    /// The fingerprints of the primary keys that signed it.
-    pub signers: Vec<String>,
+    /// The fingerprint of a primary key that signed it.
+    pub signer: String,
 }
 
 /// Fetches from archives. Shared between threads by reference.
@@ -146,6 +144,8 @@ impl Client {
 fn failed(path: &str, archive: &str, url: &str, failure: Failure) -> Error {
     let hint = match &failure {
         Failure::Cancelled => return Error::Cancelled,
+        // The address has no part in it, and the message of the cache says what to do.
+        Failure::Cache(error) => return Error::Cache(Arc::clone(error)),
         Failure::Connect(_) | Failure::ConnectTimeout(_) => {
             "; check the network and the proxy settings (http_proxy, apt's Acquire::http::Proxy), or use another `--mirror`"
         }
@@ -166,7 +166,7 @@ fn failed(path: &str, archive: &str, url: &str, failure: Failure) -> Error {
     Error::Fetch {
         path: path.to_owned(),
         archive: archive.to_owned(),
-        url: url.to_owned(),
+        url: http::without_password(url),
         failure: Box::new(failure),
         hint: hint.to_owned(),
     }

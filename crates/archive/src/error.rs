@@ -1,6 +1,7 @@
 //! What can go wrong between a mirror and the cache.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cache::Digest;
 
@@ -107,9 +108,15 @@ pub enum Error {
         digest: Digest,
     },
     /// The cache cannot be used.
-    #[error(transparent)]
-    Cache(#[from] cache::Error),
+    #[error("{0}")]
+    Cache(Arc<cache::Error>),
     /// Somebody asked to stop.
     #[error("stopped on request")]
     Cancelled,
+}
+
+impl From<cache::Error> for Error {
+    fn from(error: cache::Error) -> Self {
+        Self::Cache(Arc::new(error))
+    }
 }

@@ -130,7 +130,8 @@ pub enum Fetched {
 /// (it runs one thread of its own).
 #[derive(Debug)]
 pub struct Http {
-    runtime: Runtime,
+    /// Always there, but while it is dropped.
+    runtime: Option<Runtime>,
     plain: Client,
     /// Made when first needed: reading the machine's certificates takes longer than many a download.
     tls: OnceLock<Result<Client, Failure>>,
@@ -152,7 +153,7 @@ impl Http {
             .build()
             .map_err(|error| setup(&error))?;
         let plain = tls::client(&options, tls::without_certificates()?)?;
-        Ok(Self { runtime, plain, tls: OnceLock::new(), options, cancel })
+        Ok(Self { runtime: Some(runtime), plain, tls: OnceLock::new(), options, cancel })
     }
 
     /// Fetches a file into `sink`, trying again after failures that may pass.
@@ -163,7 +164,10 @@ impl Http {
         let url = Url::parse(request.url).map_err(|error| Failure::Address(error.to_string()))?;
         match url.scheme() {
             "file" | "copy" => local::copy(&url, request.size, sink, &self.cancel),
-            "http" | "https" => self.runtime.block_on(self.get_patiently(&url, request, sink)),
+            "http" | "https" => match &self.runtime {
+                Some(runtime) => runtime.block_on(self.get_patiently(&url, request, sink)),
+                None => Err(Failure::Setup("the client is being dropped".to_owned())),
+            },
             other => Err(Failure::Address(format!("`{other}` is not http, https, file or copy"))),
         }
     }
@@ -177,5 +181,43 @@ impl Http {
         }
         let made = self.tls.get_or_init(|| tls::client(&self.options, tls::with_certificates()?));
         made.as_ref().map_err(Clone::clone)
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Its threads are to be gone, but a name server that does not answer is not waited for.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+/// An address as messages may show it: a password in it is not for logs.
+#[must_use]
+pub fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://…@{host}{path}"),
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (address, expected) in [
+            ("http://host/a@b", "http://host/a@b"),
+            ("https://user:pass@host:1/x", "https://…@host:1/x"),
+            ("https://user:p@ss@host", "https://…@host"),
+            ("file:///a@b", "file:///a@b"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(without_password(address), expected);
+        }
     }
 }

@@ -20,6 +20,7 @@ use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::packet::{Packet, PacketParser};
 use pgp::types::KeyDetails;
 
+use crate::mirror::Distribution;
 pub use policy::{KeyProblem, SignatureProblem, Verdict};
 
 /// A keyring is some keys; Debian's, with all its certifications, has 56 kB.
@@ -30,8 +31,8 @@ const SIZE_LIMIT: u64 = 16 << 20;
 pub struct Signed {
     /// The text, lines ending in `\n`, without trailing blanks (they are not signed) and without dash escapes.
     pub text: String,
-    /// The fingerprints (upper-case hexadecimal) of the keys whose signatures are good, primary keys only.
-    pub signers: Vec<String>,
+    /// The fingerprint (upper-case hexadecimal) of the primary key behind the signature that was found to be good.
+    pub signer: String,
 }
 
 /// Decides whether a clear-signed message can be believed. [`Keyring`] is the implementation; a test may have another.
@@ -87,6 +88,17 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// The keys of a distribution's archives.
+    ///
+    /// # Errors
+    /// None, unless the program was built from a damaged file.
+    pub fn of(distribution: Distribution) -> Result<Self, KeyringError> {
+        match distribution {
+            Distribution::Debian => Self::debian(),
+            Distribution::Ubuntu => Self::ubuntu(),
+        }
+    }
+
     /// The keys of Debian's archives, from Debian's package `debian-archive-keyring`; see `keyrings/README.md`.
     ///
     /// # Errors
@@ -173,20 +185,17 @@ impl Keyring {
 impl Verifier for Keyring {
     fn verify(&self, message: &[u8], moment: Timestamp) -> Result<Signed, SignatureProblem> {
         let message = cleartext::parse(message)?;
-        let mut signers = Vec::new();
         let mut verdicts = Vec::new();
-        for signature in &message.signatures {
+        // One good signature is enough, and those by elliptic curves are checked in a fraction of the time.
+        let mut signatures: Vec<_> = message.signatures.iter().collect();
+        signatures.sort_by_key(|signature| policy::is_costly(signature));
+        for signature in signatures {
             match policy::judge(signature, message.signed.as_bytes(), &self.certificates, moment) {
-                Ok(signer) => signers.push(signer),
+                Ok(signer) => return Ok(Signed { text: message.text, signer }),
                 Err(verdict) => verdicts.push(verdict),
             }
         }
-        if signers.is_empty() {
-            return Err(SignatureProblem::Untrusted { keyring: self.name.clone(), verdicts });
-        }
-        signers.sort();
-        signers.dedup();
-        Ok(Signed { text: message.text, signers })
+        Err(SignatureProblem::Untrusted { keyring: self.name.clone(), verdicts })
     }
 }
 

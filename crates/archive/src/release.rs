@@ -3,7 +3,6 @@
 //! What enters: text that a [`Verifier`](crate::keyring::Verifier) has found to be signed, and what the reader expects.
 //! What leaves: a [`Release`], or the [`ReleaseProblem`] that makes it useless. Pure: no clock, no network.
 
-pub(crate) mod fields;
 mod problem;
 
 use std::collections::BTreeMap;
@@ -12,7 +11,7 @@ use cache::Digest;
 use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{SignedDuration, Timestamp};
 
-use fields::{Field, find, stanzas};
+use crate::deb822::stanzas;
 pub use problem::ReleaseProblem;
 
 /// A release file dated further ahead than this is refused. apt allows ten seconds; a day also bears a machine whose
@@ -84,17 +83,23 @@ impl Release {
     /// [`ReleaseProblem::Syntax`] or [`ReleaseProblem::NoSha256`].
     pub fn parse(text: &str) -> Result<Self, ReleaseProblem> {
         let syntax = |detail: String| ReleaseProblem::Syntax { detail };
-        let stanzas =
-            stanzas(text, false).map_err(|bad| syntax(format!("line {}: {}", bad.line, bad.reason)))?;
-        let [stanza] = stanzas.as_slice() else {
-            return Err(syntax(format!("expected one stanza, found {}", stanzas.len())));
+        let mut found = stanzas(text);
+        let (Some(stanza), None) = (found.next(), found.next()) else {
+            return Err(syntax("expected exactly one stanza".to_owned()));
         };
-        let text = |name| find(stanza, name).map(|field| field.value.to_owned());
-        let yes = |name| find(stanza, name).is_some_and(|field| field.value.eq_ignore_ascii_case("yes"));
-        let words = |name: &str| -> Vec<String> {
-            find(stanza, name).map(|field| field.words().map(str::to_owned).collect()).unwrap_or_default()
+        if let Some(line) = stanza.malformed_line() {
+            return Err(syntax(format!(
+                "the line `{}` is no field",
+                line.chars().take(80).collect::<String>()
+            )));
+        }
+        let get = |name| stanza.get(name);
+        let text = |name| get(name).map(str::to_owned);
+        let yes = |name| get(name).is_some_and(|value| value.eq_ignore_ascii_case("yes"));
+        let words = |name| -> Vec<String> {
+            get(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
         };
-        let date = find(stanza, "Date").ok_or_else(|| syntax("it has no field `Date`".to_owned()))?;
+        let date = get("Date").ok_or_else(|| syntax("it has no field `Date`".to_owned()))?;
         Ok(Self {
             origin: text("Origin"),
             label: text("Label"),
@@ -102,14 +107,14 @@ impl Release {
             codename: text("Codename"),
             version: text("Version"),
             date: parse_date(date)?,
-            valid_until: find(stanza, "Valid-Until").map(parse_date).transpose()?,
+            valid_until: get("Valid-Until").map(parse_date).transpose()?,
             architectures: words("Architectures"),
             components: words("Components"),
             acquire_by_hash: yes("Acquire-By-Hash"),
             not_automatic: yes("NotAutomatic"),
             but_automatic_upgrades: yes("ButAutomaticUpgrades"),
             all_in_each: words("No-Support-for-Architecture-all").iter().any(|kind| kind == "Packages"),
-            files: parse_files(find(stanza, "SHA256").ok_or(ReleaseProblem::NoSha256)?)?,
+            files: parse_files(get("SHA256").ok_or(ReleaseProblem::NoSha256)?)?,
         })
     }
 
@@ -173,23 +178,25 @@ impl Release {
 }
 
 /// Dates are those of RFC 2822, except that the zone is written `UTC` (Debian Policy has `+0000`).
-fn parse_date(field: &Field<'_>) -> Result<Timestamp, ReleaseProblem> {
-    let text = field.value.trim_end_matches("UTC").trim_end_matches("GMT").trim_end();
-    let text = if text.len() == field.value.len() { text.to_owned() } else { format!("{text} +0000") };
-    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(&text).map_err(|error| {
-        ReleaseProblem::Syntax {
-            detail: format!("line {}: `{}` is not a date: {error}", field.line, field.value),
-        }
-    })
+fn parse_date(value: &str) -> Result<Timestamp, ReleaseProblem> {
+    let bare = value.trim_end_matches("UTC").trim_end_matches("GMT").trim_end();
+    let text = if bare.len() == value.len() { value.to_owned() } else { format!("{bare} +0000") };
+    DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(&text)
+        .map_err(|error| ReleaseProblem::Syntax { detail: format!("`{value}` is not a date: {error}") })
 }
 
-fn parse_files(field: &Field<'_>) -> Result<BTreeMap<String, ReleaseFile>, ReleaseProblem> {
+fn parse_files(value: &str) -> Result<BTreeMap<String, ReleaseFile>, ReleaseProblem> {
     let mut files = BTreeMap::new();
-    for (index, line) in field.continuation.iter().enumerate() {
+    for line in value.lines() {
         let syntax = || ReleaseProblem::Syntax {
-            detail: format!("line {}: expected a SHA-256, a size and a path", field.line + 1 + index),
+            detail: format!(
+                "`{}` is not a SHA-256, a size and a relative path",
+                line.chars().take(200).collect::<String>()
+            ),
         };
-        if index == FILE_LIMIT {
+        if files.len() == FILE_LIMIT {
             return Err(ReleaseProblem::Syntax { detail: format!("it lists more than {FILE_LIMIT} files") });
         }
         let mut words = line.split_whitespace();

@@ -8,15 +8,18 @@
 //!
 //! 1. [`mark`]: everything asked for is marked, then each is followed through its dependencies, depth first, taking
 //!    the first alternative that can be installed; among several providers [`providers`] knows apt's preference.
-//! 2. [`sweep`]: what was marked on the way but is needed by nothing in the end is dropped.
+//! 2. [`repair`]: where that left something broken, apt's scored problem resolver has its turn.
+//! 3. [`sweep`]: what was marked on the way but is needed by nothing in the end is dropped.
 //!
 //! Nothing is installed beforehand and there is one architecture, which leaves out most of what apt considers.
 
 mod explain;
 mod install_order;
+mod library_order;
 mod mark;
 mod marks;
 mod providers;
+mod repair;
 mod request;
 mod sweep;
 
@@ -61,7 +64,11 @@ fn solve_here<'u>(universe: &'u Universe, request: &Request) -> Result<Solution<
     marks.request(&wanted);
     marks.follow_requests(&wanted);
     if marks.broken_count() > 0 {
-        return Err(explain::explain(&marks, &wanted));
+        let before = marks.clone();
+        marks.repair(&wanted);
+        if marks.broken_count() > 0 {
+            return Err(explain::explain(&before, &wanted));
+        }
     }
     marks.sweep();
     Ok(Solution { packages: install_order::sort(universe, marks.installed()) })

@@ -8,6 +8,7 @@ mod stanza;
 
 use std::path::PathBuf;
 
+use crate::http::without_password;
 use crate::keyring::Keyring;
 
 pub use one_line::parse_one_line;
@@ -87,7 +88,7 @@ impl Source {
     /// What messages call it: `the archive ADDRESS SUITE`.
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("the archive {} {}", self.uri, self.suite)
+        format!("the archive {} {}", without_password(&self.uri), self.suite)
     }
 
     /// Whether the suite is a path, and the archive has neither `dists` nor components.
@@ -194,5 +195,5 @@ fn signed_by(words: &[&str]) -> SignedBy {
     }
 }
 
-/// apt lets the address of a source mention the architecture; nobody else does, so it is not supported.
+/// The words that a source may begin with.
 const SUPPORTED_TYPES: [&str; 2] = ["deb", "deb-src"];

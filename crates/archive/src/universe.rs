@@ -8,6 +8,7 @@
 //! Names get their numbers in the order in which apt's own cache would meet them. That order is how apt breaks ties
 //! between otherwise equal providers, so the solver depends on it; see [`load`].
 
+mod apt_order;
 mod load;
 mod package;
 mod tables;

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cache::{Cache, Claim, Digest, Error, Scratch};
+use ovmlayer_cache::{Cache, Claim, Digest, Error, Scratch};
 
 fn text(mut file: fs::File) -> String {
     let mut text = String::new();

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     match command::run(cli) {
         Ok(code) => code,
         Err(error) => {
-            printer::error(&error);
+            printer::error(&*error);
             ExitCode::FAILURE
         }
     }

@@ -38,6 +38,7 @@ pub(crate) fn warning(message: &str) {
 
 /// `word` in colour, where colour is wanted (https://no-color.org).
 fn label(word: &str, colour: &str) -> String {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !io::stderr().is_terminal();
+    let plain =
+        std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !io::stderr().is_terminal();
     if plain { word.to_owned() } else { format!("\u{1b}[1;{colour}m{word}\u{1b}[0m") }
 }

@@ -43,7 +43,8 @@ impl Shown {
     }
 
     fn line(&self, event: &Event, last: &Mutex<Instant>) {
-        let counting = matches!(event, Event::Downloaded { .. } | Event::Unpacked { .. } | Event::Configuring { .. });
+        let counting =
+            matches!(event, Event::Downloaded { .. } | Event::Unpacked { .. } | Event::Configuring { .. });
         if counting {
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             if last.elapsed() < LINE_EVERY {
@@ -66,9 +67,15 @@ impl Shown {
                 None => words(*phase).to_owned(),
             },
             Event::Downloaded { files, total_files, bytes, total_bytes } => {
-                format!("fetching {files}/{total_files} files, {} of {}", HumanBytes(*bytes), HumanBytes(*total_bytes))
+                format!(
+                    "fetching {files}/{total_files} files, {} of {}",
+                    HumanBytes(*bytes),
+                    HumanBytes(*total_bytes)
+                )
             }
-            Event::Unpacked { architecture, done, total } => format!("{architecture}: unpacked {done}/{total} packages"),
+            Event::Unpacked { architecture, done, total } => {
+                format!("{architecture}: unpacked {done}/{total} packages")
+            }
             Event::Configuring { architecture, package, done, total } => {
                 format!("{architecture}: configuring {package} ({done}/{total})")
             }

@@ -30,7 +30,13 @@ const MAX_EXAMPLE: u64 = 1 << 20;
 const MAX_KEY: u64 = 4 << 20;
 
 /// Writes the sources and the marks into a root of `architecture`.
-pub(crate) fn write(plan: &Plan, root: &Root, epoch: i64, architecture: &str, packages: &[&Package]) -> Result<(), Error> {
+pub(crate) fn write(
+    plan: &Plan,
+    root: &Root,
+    epoch: i64,
+    architecture: &str,
+    packages: &[&Package],
+) -> Result<(), Error> {
     let failed = |source| Error::Rootfs { architecture: architecture.to_owned(), source };
     let (own, extra): (Vec<&Archive>, Vec<&Archive>) =
         plan.archives.iter().partition(|archive| archive.kind != ArchiveKind::Extra);
@@ -64,10 +70,16 @@ fn stanza(text: &mut String, archive: &Archive, uri: &str, signed_by: &str) {
 
 /// apt's record of packages that it may remove again when nothing needs them (apt-mark(8)).
 fn automatic(architecture: &str, packages: &[&Package]) -> String {
-    let mut names: Vec<&str> =
-        packages.iter().filter(|package| !package.essential && !package.requested).map(|package| package.name.as_str()).collect();
+    let mut names: Vec<&str> = packages
+        .iter()
+        .filter(|package| !package.essential && !package.requested)
+        .map(|package| package.name.as_str())
+        .collect();
     names.sort_unstable();
-    names.iter().map(|name| format!("Package: {name}\nArchitecture: {architecture}\nAuto-Installed: 1\n\n")).collect()
+    names
+        .iter()
+        .map(|name| format!("Package: {name}\nArchitecture: {architecture}\nAuto-Installed: 1\n\n"))
+        .collect()
 }
 
 fn address_inside(root: &Root, archive: &Archive, architecture: &str) -> Result<String, Error> {
@@ -106,9 +118,10 @@ fn example(root: &Root, security: bool) -> Result<String, Error> {
         }
     }
     Err(Error::AptSources {
-        message: "neither the recipe nor the root's apt package says where its archive is: set `mirror` (and \
+        message:
+            "neither the recipe nor the root's apt package says where its archive is: set `mirror` (and \
                   `security-mirror`) for the distribution in the recipe"
-            .into(),
+                .into(),
     })
 }
 
@@ -117,7 +130,8 @@ fn is_security(source: &Source) -> bool {
 }
 
 fn key_extension(archive: &Archive) -> &'static str {
-    let armoured = archive.signed_by.as_deref().and_then(Path::extension).is_some_and(|extension| extension == "asc");
+    let armoured =
+        archive.signed_by.as_deref().and_then(Path::extension).is_some_and(|extension| extension == "asc");
     if armoured { "asc" } else { "gpg" }
 }
 

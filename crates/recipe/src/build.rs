@@ -77,7 +77,11 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Cache`] when it cannot be used.
-    pub fn open(cache_dir: Option<&Path>, interrupt: Interrupt, events: Arc<dyn Events>) -> Result<Self, Error> {
+    pub fn open(
+        cache_dir: Option<&Path>,
+        interrupt: Interrupt,
+        events: Arc<dyn Events>,
+    ) -> Result<Self, Error> {
         let cache = match cache_dir {
             Some(path) => Cache::open(path)?,
             None => Cache::open(&Cache::default_path()?)?,
@@ -130,7 +134,8 @@ impl Session {
             let work = Work { session: self, found, plan: &plan, options, ids, architecture };
             pending.push(work.build(&lock.root(architecture), &tools)?);
         }
-        pending.push(output::write_text(&options.out.join(format!("{}.lock", found.name)), &lock.to_text()?)?);
+        pending
+            .push(output::write_text(&options.out.join(format!("{}.lock", found.name)), &lock.to_text()?)?);
         let artifacts = pending.into_iter().map(publish).collect::<Result<Vec<_>, _>>()?;
         for artifact in &artifacts {
             let Artifact { path, size, sha256 } = artifact.clone();
@@ -140,14 +145,24 @@ impl Session {
     }
 
     /// The lock to build from: the one beside the recipe, or a new one.
-    fn lock_for(&self, found: &Found, plan: &Plan, resolver: &Resolver<'_>, options: &Options) -> Result<Lock, Error> {
+    fn lock_for(
+        &self,
+        found: &Found,
+        plan: &Plan,
+        resolver: &Resolver<'_>,
+        options: &Options,
+    ) -> Result<Lock, Error> {
         let path = found.lock_path();
         let beside = match options.pin {
             Pin::Update => None,
             Pin::IfThere | Pin::Locked => Lock::load(&path)?,
         };
         if let Some(lock) = beside {
-            let stale = |what: &str| Error::StaleLock { path: path.clone(), recipe: found.name.clone(), what: what.to_owned() };
+            let stale = |what: &str| Error::StaleLock {
+                path: path.clone(),
+                recipe: found.name.clone(),
+                what: what.to_owned(),
+            };
             if lock.request != plan.request() {
                 return Err(stale("its packages, suite or archives are other ones"));
             }
@@ -212,7 +227,10 @@ impl Work<'_> {
         let epoch = epoch::of(&session.cache, locked)?;
         let _emulation = Emulation::start(&session.cache, self.architecture, tools, self.ids)?;
         let packages: Vec<rootfs::Package> = locked.iter().map(|package| to_install(package)).collect();
-        let progress = Arc::new(Forward { events: Arc::clone(&session.events), architecture: self.architecture.to_owned() });
+        let progress = Arc::new(Forward {
+            events: Arc::clone(&session.events),
+            architecture: self.architecture.to_owned(),
+        });
         let options = rootfs::Options {
             root: &root,
             architecture: self.architecture,

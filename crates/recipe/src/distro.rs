@@ -81,7 +81,9 @@ impl FromStr for Distro {
         match text {
             "ubuntu" => Ok(Self::Ubuntu),
             "debian" => Ok(Self::Debian),
-            other => Err(format!("`{other}` is not a distribution that can be built from: `ubuntu` or `debian`")),
+            other => {
+                Err(format!("`{other}` is not a distribution that can be built from: `ubuntu` or `debian`"))
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The emulator for programs of a foreign architecture: qemu's user mode, taken from the archive like any package.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 
 use archive::deb::Deb;
 use archive::universe::Universe;
@@ -60,7 +61,11 @@ fn extract(cache: &Cache, package: &Package, architecture: &str) -> Result<Diges
         if is_file && names.iter().any(|name| name.as_bytes() == member.entry.path.as_bytes()) {
             let mut writer = cache.insert()?;
             io::copy(&mut data.data(), &mut writer).map_err(Error::io("write", cache.root()))?;
-            return Ok(writer.commit(None)?);
+            let digest = writer.commit(None)?;
+            let path = cache.path(&digest);
+            // The kernel takes only a file that may be executed.
+            fs::set_permissions(&path, Permissions::from_mode(0o555)).map_err(Error::io("make executable", &path))?;
+            return Ok(digest);
         }
     }
     Err(missing(package, architecture))

@@ -17,7 +17,11 @@ const HEAD: usize = 8 + 60;
 pub(crate) fn of(cache: &Cache, packages: &[&Package]) -> Result<i64, Error> {
     if let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") {
         let text = value.to_string_lossy();
-        return text.parse().ok().filter(|epoch| *epoch >= 0).ok_or_else(|| Error::Epoch { value: text.into_owned() });
+        return text
+            .parse()
+            .ok()
+            .filter(|epoch| *epoch >= 0)
+            .ok_or_else(|| Error::Epoch { value: text.into_owned() });
     }
     let mut newest = 0;
     for package in packages {

@@ -24,7 +24,12 @@ impl Emulation {
     }
 
     /// From now on programs of `architecture` run, by an emulator out of one of `tools` if need be.
-    pub(crate) fn start(cache: &Cache, architecture: &str, tools: &[&Package], ids: &IdMap) -> Result<Self, Error> {
+    pub(crate) fn start(
+        cache: &Cache,
+        architecture: &str,
+        tools: &[&Package],
+        ids: &IdMap,
+    ) -> Result<Self, Error> {
         let parsed = parse(architecture)?;
         if support(parsed, ids).required(parsed)? != Support::OwnNamespace {
             return Ok(Self { _registration: None });

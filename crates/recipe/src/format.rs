@@ -213,7 +213,8 @@ impl Recipe {
     /// [`Error::RecipeSyntax`] with file and line for anything that the format does not allow.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let recipe: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            let line =
+                error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             Error::RecipeSyntax { path: path.into(), line, message: error.message().to_owned() }
         })?;
         recipe.check().map_err(|(key, message)| Error::RecipeSyntax {
@@ -233,7 +234,9 @@ impl Recipe {
         if self.architectures.is_empty() {
             return Err(("architectures", "at least one architecture is needed".into()));
         }
-        if let Some(arch) = self.architectures.iter().find(|arch| !crate::distro::ARCHITECTURES.contains(&arch.as_str())) {
+        if let Some(arch) =
+            self.architectures.iter().find(|arch| !crate::distro::ARCHITECTURES.contains(&arch.as_str()))
+        {
             let known = crate::distro::ARCHITECTURES.join(", ");
             return Err(("architectures", format!("architecture `{arch}` is not one of {known}")));
         }
@@ -282,8 +285,10 @@ impl Step {
 
 impl FileStep {
     fn check(&self) -> Result<(), String> {
-        let forms =
-            [self.content.is_some(), self.source.is_some(), self.link.is_some()].iter().filter(|set| **set).count();
+        let forms = [self.content.is_some(), self.source.is_some(), self.link.is_some()]
+            .iter()
+            .filter(|set| **set)
+            .count();
         if forms != 1 {
             return Err("needs exactly one of `content`, `source` and `link`".into());
         }
@@ -340,9 +345,24 @@ mod tests {
             ("an unknown key", "output = \"x.tar\"\ncolour = 1\n", "r.toml:6", "colour"),
             ("an unknown step", "output = \"x.tar\"\n[[steps]]\nbake = []\n", "r.toml:7", "bake"),
             ("a path as output", "output = \"../x.tar\"\n", "r.toml:5", "plain file name"),
-            ("a relative file", "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"a\", content = \"\" },\n]\n", "r.toml:8", "absolute"),
-            ("two contents", "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"/a\", content = \"\", link = \"b\" },\n]\n", "r.toml:8", "exactly one"),
-            ("a decimal mode", "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"/a\", content = \"\", mode = \"999\" },\n]\n", "r.toml:8", "octal"),
+            (
+                "a relative file",
+                "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"a\", content = \"\" },\n]\n",
+                "r.toml:8",
+                "absolute",
+            ),
+            (
+                "two contents",
+                "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"/a\", content = \"\", link = \"b\" },\n]\n",
+                "r.toml:8",
+                "exactly one",
+            ),
+            (
+                "a decimal mode",
+                "output = \"x\"\n[[steps]]\nfiles = [\n{ path = \"/a\", content = \"\", mode = \"999\" },\n]\n",
+                "r.toml:8",
+                "octal",
+            ),
             ("an unknown distribution", "output = \"x\"\ndistro = \"arch\"\n", "r.toml:6", "arch"),
         ];
         for (summary, body, place, word) in cases {

@@ -103,11 +103,15 @@ impl Lock {
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let refuse = |line: usize, message: String| Error::LockSyntax { path: path.into(), line, message };
         let lock: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            let line =
+                error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             refuse(line, error.message().to_owned())
         })?;
         if lock.format != FORMAT {
-            return Err(refuse(1, format!("lock format {} is not known: make a new one with `--update`", lock.format)));
+            return Err(refuse(
+                1,
+                format!("lock format {} is not known: make a new one with `--update`", lock.format),
+            ));
         }
         Ok(lock)
     }
@@ -132,14 +136,19 @@ impl Lock {
         sorted.releases.sort();
         sorted.packages.sort();
         sorted.tools.sort();
-        let body = toml::to_string(&sorted).map_err(|error| Error::LockWrite { message: error.to_string() })?;
-        Ok(format!("# Made by ovmlayer-rootfs: what the recipe `{}` resolved to. Do not edit.\n{body}", self.recipe))
+        let body =
+            toml::to_string(&sorted).map_err(|error| Error::LockWrite { message: error.to_string() })?;
+        Ok(format!(
+            "# Made by ovmlayer-rootfs: what the recipe `{}` resolved to. Do not edit.\n{body}",
+            self.recipe
+        ))
     }
 
     /// The packages of a root of `architecture`, in dpkg's order.
     #[must_use]
     pub fn root(&self, architecture: &str) -> Vec<&Package> {
-        let mut packages: Vec<_> = self.packages.iter().filter(|package| package.root == architecture).collect();
+        let mut packages: Vec<_> =
+            self.packages.iter().filter(|package| package.root == architecture).collect();
         packages.sort_by_key(|package| package.order);
         packages
     }
@@ -160,7 +169,9 @@ impl Lock {
             let mut line = format!("{}: {} ", key.0, key.1);
             let _ = match (before.get(key), after.get(key)) {
                 (Some(old), Some(new)) if old.0 != new.0 => write!(line, "{} -> {}", old.0, new.0),
-                (Some(old), Some(new)) if old != new => write!(line, "{}: other content under the same version", new.0),
+                (Some(old), Some(new)) if old != new => {
+                    write!(line, "{}: other content under the same version", new.0)
+                }
                 (Some(_), Some(_)) => continue,
                 (Some(old), None) => write!(line, "{} is left out", old.0),
                 (None, Some(new)) => write!(line, "{} is new", new.0),
@@ -232,7 +243,10 @@ mod tests {
     fn changes_are_told_in_words() {
         let old = lock(vec![package("amd64", "a", "1", 0), package("amd64", "gone", "1", 1)]);
         let new = lock(vec![package("amd64", "a", "2", 0), package("amd64", "new", "3", 1)]);
-        assert_eq!(old.changes(&new), ["amd64: a 1 -> 2", "amd64: gone 1 is left out", "amd64: new 3 is new"]);
+        assert_eq!(
+            old.changes(&new),
+            ["amd64: a 1 -> 2", "amd64: gone 1 is left out", "amd64: new 3 is new"]
+        );
         assert_eq!(old.changes(&old), [] as [&str; 0]);
     }
 }

@@ -71,10 +71,20 @@ pub(crate) fn write_tree(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<
 
 fn write_tar(root: &Root, path: &Path, format: Format, shape: &Shape<'_>) -> Result<Pending, Error> {
     let temporary = temporary_name(path);
-    let file = File::options().write(true).create_new(true).open(&temporary).map_err(Error::io("create", &temporary))?;
-    let mut pending = Pending { temporary: temporary.clone(), path: path.into(), sum: Some((0, Digest::of(b""))) };
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .open(&temporary)
+        .map_err(Error::io("create", &temporary))?;
+    let mut pending =
+        Pending { temporary: temporary.clone(), path: path.into(), sum: Some((0, Digest::of(b""))) };
     let failed = |source| Error::Io { action: "write", path: temporary.clone(), source };
-    let sink = Summing { inner: BufWriter::with_capacity(1 << 20, file), hasher: Hasher::new(), size: 0, shape: shape.interrupted };
+    let sink = Summing {
+        inner: BufWriter::with_capacity(1 << 20, file),
+        hasher: Hasher::new(),
+        size: 0,
+        shape: shape.interrupted,
+    };
     let encoder = Encoder::new(format, sink, shape.threads).map_err(failed)?;
     let mut tar = tar::Writer::new(encoder);
     pack(root, &mut tar, shape)?;
@@ -160,9 +170,16 @@ impl<W: Write> Write for Summing<'_, W> {
 /// Writes `text` to `path`, whole or not at all.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<Pending, Error> {
     let temporary = temporary_name(path);
-    let mut file = File::options().write(true).create_new(true).open(&temporary).map_err(Error::io("create", &temporary))?;
-    let pending =
-        Pending { temporary: temporary.clone(), path: path.into(), sum: Some((text.len() as u64, Digest::of(text.as_bytes()))) };
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .open(&temporary)
+        .map_err(Error::io("create", &temporary))?;
+    let pending = Pending {
+        temporary: temporary.clone(),
+        path: path.into(),
+        sum: Some((text.len() as u64, Digest::of(text.as_bytes()))),
+    };
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("write", &temporary))?;
     Ok(pending)
 }

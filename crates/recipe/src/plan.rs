@@ -90,11 +90,14 @@ impl Plan {
         let recipe = &found.recipe;
         let distro = origin.distro.unwrap_or(recipe.distro);
         let settings = recipe.distros.get(&distro).cloned().unwrap_or_default();
-        let suite = origin.suite.clone().or_else(|| settings.suite.clone()).unwrap_or_else(|| distro.facts().suite.into());
-        let components = settings
-            .components
+        let suite = origin
+            .suite
             .clone()
-            .unwrap_or_else(|| distro.facts().components.iter().map(|&component| component.to_owned()).collect());
+            .or_else(|| settings.suite.clone())
+            .unwrap_or_else(|| distro.facts().suite.into());
+        let components = settings.components.clone().unwrap_or_else(|| {
+            distro.facts().components.iter().map(|&component| component.to_owned()).collect()
+        });
         let mut archives = vec![Archive {
             name: "main".into(),
             kind: ArchiveKind::Main,
@@ -126,7 +129,15 @@ impl Plan {
         }));
         let packages = recipe.packages(distro);
         let architectures = architectures(found, origin)?;
-        Ok(Self { recipe: found.name.clone(), distro, suite, architectures, archives, variant: recipe.variant, packages })
+        Ok(Self {
+            recipe: found.name.clone(),
+            distro,
+            suite,
+            architectures,
+            archives,
+            variant: recipe.variant,
+            packages,
+        })
     }
 
     /// A digest of everything that decides which packages are chosen, apart from the archive's state. Changing its form is
@@ -164,7 +175,8 @@ fn main_suites(suite: &str) -> Vec<String> {
 }
 
 fn architectures(found: &Found, origin: &Origin) -> Result<Vec<String>, Error> {
-    let wanted = if origin.architectures.is_empty() { &found.recipe.architectures } else { &origin.architectures };
+    let wanted =
+        if origin.architectures.is_empty() { &found.recipe.architectures } else { &origin.architectures };
     let mut architectures: Vec<String> = Vec::new();
     for name in wanted {
         if !ARCHITECTURES.contains(&name.as_str()) {

@@ -45,10 +45,12 @@ impl<'a> Resolver<'a> {
             .map(str::parse::<Snapshot>)
             .transpose()
             .map_err(|error| Error::Archive(error.into()))?;
-        let mut options = client::Options::new(session.cache.clone())?;
-        if let Some(path) = &origin.keyring {
-            options.keyring = Arc::new(Keyring::from_file(path).map_err(archive::Error::from)?);
-        }
+        let keyring = match &origin.keyring {
+            Some(path) => Keyring::from_file(path),
+            None => Keyring::of(plan.distro.distribution()),
+        };
+        let keyring = keyring.map_err(archive::Error::from)?;
+        let mut options = client::Options::new(session.cache.clone(), Arc::new(keyring));
         options.offline = origin.offline;
         options.snapshot = snapshot;
         options.clock = clock();
@@ -84,7 +86,9 @@ impl<'a> Resolver<'a> {
                 releases.extend(found);
             }
             if foreign {
-                tools.extend(emulator::package(&universe).map(|tool| locked(&tool, architecture, 0)).transpose()?);
+                tools.extend(
+                    emulator::package(&universe).map(|tool| locked(&tool, architecture, 0)).transpose()?,
+                );
             }
         }
         releases.sort();
@@ -135,16 +139,22 @@ impl<'a> Resolver<'a> {
         for index in indices {
             let found = &archives[index.archive];
             let mut suite = Suite::new(&names[index.archive]);
-            suite.suites = [Some(found.source.suite.clone()), found.release.suite.clone(), found.release.codename.clone()]
-                .into_iter()
-                .flatten()
-                .collect();
+            suite.suites = [
+                Some(found.source.suite.clone()),
+                found.release.suite.clone(),
+                found.release.codename.clone(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
             suite.pin = match (found.release.not_automatic, found.release.but_automatic_upgrades) {
                 (false, _) => Suite::AUTOMATIC,
                 (true, true) => Suite::AUTOMATIC_UPGRADES,
                 (true, false) => Suite::NOT_AUTOMATIC,
             };
-            universe.add_index(suite, index.read()?).map_err(|error| Error::Index { message: error.to_string() })?;
+            universe
+                .add_index(suite, index.read()?)
+                .map_err(|error| Error::Index { message: error.to_string() })?;
         }
         let releases = names.iter().zip(&archives).map(|(name, found)| Release {
             archive: name.clone(),
@@ -161,11 +171,13 @@ impl<'a> Resolver<'a> {
             items.push(Item::named("apt"));
         }
         for name in &self.plan.packages {
-            items.push(name.parse::<Item>().map_err(|error| Error::PackageName { message: error.to_string() })?);
+            items.push(
+                name.parse::<Item>().map_err(|error| Error::PackageName { message: error.to_string() })?,
+            );
         }
         let request = Request { items, essential: true, required: self.plan.variant == Variant::Minbase };
         let solution = solve(universe, &request)?;
-        let base = solve(universe, &Request::with_essential([]))?;
+        let base = solve(universe, &essential(&solution))?;
         let requested = |name: &str| {
             request.items.iter().any(|item| item.name == name)
                 || (request.required && is_required(&solution, name))
@@ -200,7 +212,8 @@ impl<'a> Resolver<'a> {
 
     /// The base address of the archive called `name` for `architecture`.
     fn base(&self, architecture: &str, name: &str) -> Result<String, Error> {
-        let archive = self.plan.archive(name).ok_or_else(|| Error::UnknownArchive { name: name.to_owned() })?;
+        let archive =
+            self.plan.archive(name).ok_or_else(|| Error::UnknownArchive { name: name.to_owned() })?;
         if let (ArchiveKind::Extra, Some(address)) = (archive.kind, &archive.recipe_address) {
             return Ok(mirror::pin(address, self.snapshot).map_err(archive::Error::from)?);
         }
@@ -209,7 +222,8 @@ impl<'a> Resolver<'a> {
         let given = |command: &Option<String>, archive: Option<&'a Archive>| -> Option<String> {
             command.clone().or_else(|| archive.and_then(|archive| archive.recipe_address.clone()))
         };
-        let (main, security) = (given(&self.origin.mirror, main), given(&self.origin.security_mirror, security));
+        let (main, security) =
+            (given(&self.origin.mirror, main), given(&self.origin.security_mirror, security));
         let wanted = Wanted {
             distribution: self.plan.distro.distribution(),
             architecture,
@@ -221,6 +235,12 @@ impl<'a> Resolver<'a> {
         let chosen = mirror::choose(&wanted).map_err(archive::Error::from)?;
         Ok(if archive.kind == ArchiveKind::Security { chosen.security } else { chosen.main })
     }
+}
+
+/// A request for the packages that say that they are essential. apt counts itself among them, other tools do not.
+fn essential(solution: &Solution<'_>) -> Request {
+    let says_so = solution.packages.iter().filter(|package| package.field("Essential") == Some("yes"));
+    Request { items: says_so.map(|package| Item::named(package.name())).collect(), ..Request::default() }
 }
 
 fn is_required(solution: &Solution<'_>, name: &str) -> bool {
@@ -291,7 +311,8 @@ impl client::Events for Counting {
                 self.files.fetch_add(1, Ordering::Relaxed);
             }
             client::Event::Retrying { name, failure } => {
-                self.events.event(Event::Warning { message: format!("trying again to fetch {name}: {failure}") });
+                self.events
+                    .event(Event::Warning { message: format!("trying again to fetch {name}: {failure}") });
                 return;
             }
             _ => return,

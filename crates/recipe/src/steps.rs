@@ -45,19 +45,28 @@ impl Stage<'_> {
     }
 
     fn file(&self, file: &FileStep) -> Result<(), String> {
-        let path = EntryPath::parse(file.path.trim_start_matches('/').as_bytes()).map_err(in_words(&file.path))?;
+        let path =
+            EntryPath::parse(file.path.trim_start_matches('/').as_bytes()).map_err(in_words(&file.path))?;
         let (uid, gid) = file.owner()?;
         let metadata = Metadata { uid, gid, ..Metadata::new(file.mode()?, self.epoch) };
         self.root.make_parents(&path, &Metadata::new(0o755, self.epoch)).map_err(in_words(&file.path))?;
-        if self.root.lstat(&path).map_err(in_words(&file.path))?.is_some_and(|entry| !matches!(entry.kind, Kind::Directory)) {
+        if self
+            .root
+            .lstat(&path)
+            .map_err(in_words(&file.path))?
+            .is_some_and(|entry| !matches!(entry.kind, Kind::Directory))
+        {
             self.root.remove_file(&path).map_err(in_words(&file.path))?;
         }
         let done = match (&file.content, &file.source, &file.link) {
-            (Some(content), _, _) => self.root.write_file(&path, &metadata, &mut content.as_bytes()).map(drop),
+            (Some(content), _, _) => {
+                self.root.write_file(&path, &metadata, &mut content.as_bytes()).map(drop)
+            }
             (_, _, Some(link)) => self.root.symlink(&path, link.as_bytes(), &metadata),
             (_, Some(source), _) => {
                 let source = self.folder.join(source);
-                let mut opened = std::fs::File::open(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+                let mut opened =
+                    std::fs::File::open(&source).map_err(|error| format!("{}: {error}", source.display()))?;
                 self.root.write_file(&path, &metadata, &mut opened).map(drop)
             }
             (None, None, None) => Ok(()),
@@ -67,7 +76,8 @@ impl Stage<'_> {
 
     fn run(&self, number: usize, run: &RunStep, env: &BTreeMap<String, String>) -> Result<(), String> {
         let network = if run.network { Network::Host } else { Network::None };
-        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let env: Vec<(&str, &str)> =
+            env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let what = format!("the script of step {number}");
         self.scripts.run(&what, &["/bin/sh", "-e", "-c", &run.script], &env, network).map_err(chain)
     }
@@ -76,8 +86,18 @@ impl Stage<'_> {
         let home = user.home.clone().unwrap_or_else(|| format!("/home/{}", user.name));
         let shell = user.shell.as_deref().unwrap_or("/bin/sh");
         let uid = user.uid.to_string();
-        let argv =
-            ["/usr/sbin/useradd", "--create-home", "--user-group", "--uid", &uid, "--home-dir", &home, "--shell", shell, &user.name];
+        let argv = [
+            "/usr/sbin/useradd",
+            "--create-home",
+            "--user-group",
+            "--uid",
+            &uid,
+            "--home-dir",
+            &home,
+            "--shell",
+            shell,
+            &user.name,
+        ];
         self.scripts.run(&format!("useradd for `{}`", user.name), &argv, &[], Network::None).map_err(chain)
     }
 }
@@ -118,7 +138,8 @@ impl Slim {
             return false;
         }
         let name = String::from_utf8_lossy(path.as_bytes());
-        self.0.is_match(Path::new(name.as_ref())) || path.parent().is_some_and(|parent| self.leaves_out(&parent))
+        self.0.is_match(Path::new(name.as_ref()))
+            || path.parent().is_some_and(|parent| self.leaves_out(&parent))
     }
 }
 
@@ -154,13 +175,18 @@ mod tests {
             ("usr/lib/a.py", false),
         ];
         for (path, expected) in cases {
-            assert_eq!(slim.leaves_out(&EntryPath::parse(path.as_bytes()).expect("a path")), expected, "{path}");
+            assert_eq!(
+                slim.leaves_out(&EntryPath::parse(path.as_bytes()).expect("a path")),
+                expected,
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn a_bad_glob_names_its_step() {
-        let error = Slim::new("r", &[Step::Env(BTreeMap::new()), Step::Slim(vec!["[".into()])]).expect_err("refused");
+        let error =
+            Slim::new("r", &[Step::Env(BTreeMap::new()), Step::Slim(vec!["[".into()])]).expect_err("refused");
         assert!(error.to_string().starts_with("step 2 of recipe `r` (slim)"), "{error}");
     }
 }

@@ -120,6 +120,9 @@ impl<'a> Build<'a> {
             }
             Ok(())
         })?;
+        // As installers do: the essential packages are complete before scripts of others run.
+        let essential = unpacked.iter().filter(|package| self.packages[package.number].essential);
+        self.configure(Some(&configure::names(essential)))?;
         while !waiting.is_empty() {
             self.later_wave(&mut unpacked, &mut waiting)?;
         }

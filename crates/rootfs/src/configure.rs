@@ -17,16 +17,19 @@ const FORBID: &[u8] = b"#!/bin/sh\nexit 101\n";
 
 /// Runs the `preinst` of `control`, whose files are not there yet, as `dpkg --unpack` would (Debian Policy, 6.5).
 pub(crate) fn preinst(scripts: &Scripts, root: &Root, control: &Control) -> Result<(), Error> {
-    let Some(script) = control.preinst() else { return Ok(()) };
-    let path = EntryPath::parse(b"var/lib/dpkg/tmp.ci/preinst").map_err(tree::Error::from)?;
-    if let Some(parent) = path.parent() {
-        folder::ensure_all(root, &parent, 0)?;
-        root.write_file(&path, &Metadata::new(0o755, 0), &mut &script[..])?;
-        let done = run_preinst(scripts, control);
-        root.remove_all(&parent)?;
-        done?;
+    if control.preinst().is_none() {
+        return Ok(());
     }
-    Ok(())
+    // dpkg has all control files there at this point, and debconf reads some of them.
+    let folder = EntryPath::parse(b"var/lib/dpkg/tmp.ci").map_err(tree::Error::from)?;
+    folder::ensure_all(root, &folder, 0)?;
+    for file in control.files() {
+        let path = folder.join(file.name.as_bytes()).map_err(tree::Error::from)?;
+        root.write_file(&path, &Metadata::new(file.mode, 0), &mut &file.contents[..])?;
+    }
+    let done = run_preinst(scripts, control);
+    root.remove_all(&folder)?;
+    done
 }
 
 fn run_preinst(scripts: &Scripts, control: &Control) -> Result<(), Error> {

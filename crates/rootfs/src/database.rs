@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use archive::deb::ControlArchive;
+use archive::deb::{ControlArchive, ControlFile};
 use archive::deb822::Stanza;
 use tree::{EntryPath, Metadata, Root};
 
@@ -85,6 +85,11 @@ impl Control {
     /// One file of the control member.
     pub(crate) fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name)
+    }
+
+    /// All files of the control member.
+    pub(crate) fn files(&self) -> &[ControlFile] {
+        self.files.files()
     }
 
     /// The `preinst`, when it does something at a first installation.

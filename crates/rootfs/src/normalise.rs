@@ -13,6 +13,8 @@ pub enum Rule {
     Remove,
     /// Everything below the directory goes, the directory stays.
     Clear,
+    /// Files below the directory go, the directories stay.
+    RemoveFiles,
     /// The file stays, without content.
     Empty,
     /// Files below the directory stay, without content; the directories stay.
@@ -29,8 +31,8 @@ pub const RULES: &[(&str, Rule, &str)] = &[
     ),
     ("tmp", Rule::Clear, "left by scripts"),
     ("var/tmp", Rule::Clear, "left by scripts"),
-    ("var/lib/apt/lists", Rule::Clear, "indices of one day and one mirror; apt makes what it needs"),
-    ("var/cache/apt/archives", Rule::Clear, "downloaded packages and their lock"),
+    ("var/lib/apt/lists", Rule::RemoveFiles, "indices of one day and one mirror; apt makes what it needs"),
+    ("var/cache/apt/archives", Rule::RemoveFiles, "downloaded packages and their lock"),
     ("var/cache/apt/*.bin", Rule::Remove, "apt's cache of indices"),
     ("var/cache/ldconfig/aux-cache", Rule::Remove, "inode numbers and times of libraries"),
     ("var/cache/debconf/*-old", Rule::Remove, "debconf's backups"),
@@ -50,7 +52,7 @@ pub const RULES: &[(&str, Rule, &str)] = &[
     ("etc/hostname", Rule::Remove, "the building machine's"),
     ("etc/resolv.conf", Rule::Remove, "the building machine's"),
     ("var/log/alternatives.log", Rule::Remove, "a log of the build"),
-    ("var/log/apt", Rule::Clear, "a log of the build"),
+    ("var/log/apt", Rule::RemoveFiles, "a log of the build"),
     ("var/log/bootstrap.log", Rule::Remove, "a log of the build"),
     ("var/log/dpkg.log", Rule::Remove, "a log of the build"),
     ("var/log/fontconfig.log", Rule::Remove, "a log of the build"),
@@ -90,7 +92,10 @@ impl Normalise<'_> {
                 Rule::Clear if matches!(entry.kind, Kind::Directory) => folder::clear(self.root, &path)?,
                 Rule::Clear => {}
                 Rule::Empty => self.empty(&path, &entry)?,
-                Rule::EmptyFiles => self.empty_files(&path)?,
+                Rule::EmptyFiles => self.each_file(&path, &|path, entry| self.empty(path, entry))?,
+                Rule::RemoveFiles => {
+                    self.each_file(&path, &|path, _| Ok(self.root.remove_file(path).map(drop)?))?
+                }
             }
         }
         Ok(())
@@ -121,14 +126,18 @@ impl Normalise<'_> {
         Ok(())
     }
 
-    fn empty_files(&self, path: &EntryPath) -> Result<(), Error> {
+    /// Does `work` with everything below `path` that is no directory.
+    fn each_file(
+        &self,
+        path: &EntryPath,
+        work: &dyn Fn(&EntryPath, &tree::Entry) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         for name in self.root.list(path)? {
             let path = path.join(&name).map_err(tree::Error::from)?;
             let Some(entry) = self.root.lstat(&path)? else { continue };
             match entry.kind {
-                Kind::Directory => self.empty_files(&path)?,
-                Kind::File { size: 1.. } => self.empty(&path, &entry)?,
-                _ => {}
+                Kind::Directory => self.each_file(&path, work)?,
+                _ => work(&path, &entry)?,
             }
         }
         Ok(())

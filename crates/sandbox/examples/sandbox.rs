@@ -14,7 +14,7 @@
 //!   --lines                 print the output line by line, with a mark
 //!   --input TEXT            standard input
 //!   --cancel-on LINE        end the command when it prints LINE (with --lines)
-//!   --times N               run it N times
+//!   --times N               run it N times             --threads N         N at a time
 //!   --foreign ARCH QEMU     run programs for ARCH by this static qemu
 //! sandbox --checks          tell what this machine can do
 //! sandbox --ids             print the id maps
@@ -24,7 +24,7 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
-use ovmlayer_sandbox::foreign::{self, Registration};
+use ovmlayer_sandbox::foreign::{self, Registration, Support};
 use ovmlayer_sandbox::{
     Architecture, Cancel, Capabilities, Error, IdMap, Input, Network, Output, Sandbox, Stdio, probe,
 };
@@ -37,6 +37,7 @@ struct Options {
     cancel_on: Option<String>,
     cancel: Cancel,
     times: usize,
+    threads: usize,
     _registration: Option<Registration>,
 }
 
@@ -44,7 +45,7 @@ fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options
     let cancel = Cancel::new().map_err(|error| error.to_string())?;
     let mut sandbox = Sandbox::new("/").cancel(&cancel);
     let mut registration = None;
-    let (mut lines, mut input, mut cancel_on, mut times) = (false, None, None, 1);
+    let (mut lines, mut input, mut cancel_on, mut times, mut threads) = (false, None, None, 1, 1);
     let mut arguments = arguments.peekable();
     while let Some(option) = arguments.next_if(|argument| argument.starts_with("--")) {
         let mut value = || arguments.next().ok_or_else(|| format!("{option} needs a value"));
@@ -90,8 +91,12 @@ fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options
                 times = value()?.parse().map_err(|_| "--times takes a number")?;
                 sandbox
             }
+            "--threads" => {
+                threads = value()?.parse().map_err(|_| "--threads takes a number")?;
+                sandbox
+            }
             "--foreign" => {
-                registration = Some(register(&value()?, &value()?, ids)?);
+                registration = register(&value()?, &value()?, ids)?;
                 sandbox
             }
             other => return Err(format!("unknown option {other}")),
@@ -100,14 +105,29 @@ fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options
     let root = arguments.next().ok_or("ROOT is missing")?;
     let command = arguments.collect();
     sandbox = sandbox.root(root);
-    Ok(Options { sandbox, command, lines, input, cancel_on, cancel, times, _registration: registration })
+    Ok(Options {
+        sandbox,
+        command,
+        lines,
+        input,
+        cancel_on,
+        cancel,
+        times,
+        threads,
+        _registration: registration,
+    })
 }
 
-fn register(architecture: &str, qemu: &str, ids: &IdMap) -> Result<Registration, String> {
+/// Registers qemu where that is needed.
+fn register(architecture: &str, qemu: &str, ids: &IdMap) -> Result<Option<Registration>, String> {
     let architecture = Architecture::from_name(architecture).ok_or("no such architecture")?;
-    foreign::support(architecture, ids).required(architecture).map_err(|error| chain(&error))?;
+    let support =
+        foreign::support(architecture, ids).required(architecture).map_err(|error| chain(&error))?;
+    if support != Support::OwnNamespace {
+        return Ok(None);
+    }
     let interpreter = File::open(qemu).map_err(|error| format!("cannot open {qemu}: {error}"))?;
-    foreign::register(architecture, interpreter.as_fd(), ids).map_err(|error| chain(&error))
+    foreign::register(architecture, interpreter.as_fd(), ids).map(Some).map_err(|error| chain(&error))
 }
 
 fn checks() -> ExitCode {
@@ -159,7 +179,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn main() -> ExitCode {
-    use std::os::unix::process::ExitStatusExt as _;
     let first = std::env::args().nth(1);
     if first.as_deref() == Some("--checks") {
         return checks();
@@ -176,15 +195,25 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(message) => return complain(&message),
     };
-    let mut code = ExitCode::SUCCESS;
-    for _ in 0..options.times {
-        code = match run(&options) {
-            Ok(status) => {
-                let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(125);
-                ExitCode::from(u8::try_from(status).unwrap_or(125))
-            }
-            Err(error) => complain(&chain(&error)),
-        };
-    }
-    code
+    let codes = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..options.threads).map(|_| scope.spawn(|| repeat(&options))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or(125)).collect::<Vec<_>>()
+    });
+    ExitCode::from(codes.into_iter().max().unwrap_or(0))
+}
+
+/// The highest exit code of all runs.
+fn repeat(options: &Options) -> u8 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = |_| match run(options) {
+        Ok(status) => {
+            let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(125);
+            u8::try_from(status).unwrap_or(125)
+        }
+        Err(error) => {
+            complain(&chain(&error));
+            125
+        }
+    };
+    (0..options.times).map(code).max().unwrap_or(0)
 }

@@ -269,3 +269,14 @@ fn help(mapper: &Mapper, main: Pid, go: OwnedFd, answer: OwnedFd) -> ! {
     }
     raw::exit(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_thread_is_refused() {
+        let entered = std::thread::spawn(enter_user_namespace).join().unwrap();
+        assert!(matches!(entered, Err(Error::Threads { count: 2.. })), "{entered:?}");
+    }
+}

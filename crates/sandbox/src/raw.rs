@@ -184,9 +184,14 @@ pub(crate) fn kill(pid: Pid, signal: i32) {
 
 /// Gives every signal its default action and unblocks all: what a new program expects to find.
 pub(crate) fn reset_signals() {
+    // The kernel's `struct sigaction`: handler (0 is SIG_DFL), flags, mask and on some machines a restorer.
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is a valid disposition; for numbers that cannot be set the call fails without effect.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // Not by libc, which keeps two signals to itself; they may have been ignored by whoever started us.
+        // SAFETY: the kernel reads at most 32 bytes of the live array; for SIGKILL and SIGSTOP it does nothing.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), 8)
+        };
     }
     // SAFETY: an all-zero set is the empty set and is live during the call.
     unsafe {

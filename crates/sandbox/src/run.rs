@@ -11,6 +11,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions};
+use rustix::thread::{Gid, Uid};
 
 use crate::act::Act;
 use crate::init::{self, Ends, Report, Start};
@@ -27,6 +28,10 @@ pub(crate) fn run(sandbox: &Sandbox, command: &[&OsStr], stdio: Stdio<'_>) -> Re
     let mut plan = Plan::new(sandbox, command)?;
     let pipes = Pipes::new(stdio).map_err(Error::system("open the streams of a sandbox"))?;
     let Pipes { ends, report, lifeline, captured, lines } = pipes;
+    if let (Some((uid, gid)), Some(captured)) = (sandbox.user, &captured) {
+        // So that the command can open /dev/stdout, which is our pipe. It can do without.
+        let _ = rustix::fs::fchown(captured, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    }
     let child = fork(&mut plan, ends)?;
     let watch = Watch { report, captured, cancel: sandbox.cancel.as_ref().map(crate::Cancel::descriptor) };
     let outcome = watch.until_the_end(&child, lines).map_err(Error::system("watch a sandbox"))?;

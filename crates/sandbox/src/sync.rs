@@ -13,3 +13,16 @@ pub fn sync_tree(path: &Path) -> Result<(), Error> {
             .map_err(Error::system(doing()))?;
     rustix::fs::syncfs(directory).map_err(Error::system(doing()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_directory_can_be_written_out() {
+        let folder = tempfile::tempdir().unwrap();
+        sync_tree(folder.path()).unwrap();
+        let error = sync_tree(&folder.path().join("missing")).unwrap_err();
+        assert!(error.to_string().ends_with("missing to the disk"), "{error}");
+    }
+}

@@ -160,7 +160,8 @@ fn ubuntu_has_two_hosts_and_three_suites() {
 
 #[test]
 fn real_packages_are_fetched_and_published_again() {
-    let files = MirrorSubset::minbase("trixie").architectures(&["amd64"]).fetch();
+    let minbase = MirrorSubset::minbase("trixie").architectures(&["amd64"]);
+    let files = minbase.fetch();
     let names: Vec<&str> =
         files.iter().filter_map(|path: &PathBuf| Path::file_name(path)?.to_str()).collect();
     for expected in ["apt_", "base-files_", "dpkg_", "libc6_"] {
@@ -168,12 +169,13 @@ fn real_packages_are_fetched_and_published_again() {
     }
     let key = SigningKey::generate();
     let folder = tempfile::tempdir().unwrap();
-    let debianutils = files.iter().find(|path| path.display().to_string().contains("/debianutils_")).unwrap();
-    let package = Package::from_file(debianutils, Some(Compression::Zstd));
-    UbuntuSite::new("noble", "24.04").release([package.clone()]).write(folder.path(), &key);
+    let packages = minbase.packages(Some(Compression::Zstd));
+    let debianutils =
+        packages.iter().find(|package| package.field("Package") == Some("debianutils")).unwrap().clone();
+    UbuntuSite::new("noble", "24.04").release(packages).write(folder.path(), &key);
     let server = Server::start(folder.path());
     let apt = Apt::new(&format!("deb {}/ubuntu noble main\n", server.url()), &key, "amd64");
     assert_done(&apt.run(&["update"]));
     assert_done(&apt.run(&["download", "debianutils"]));
-    assert_eq!(fs::read(&apt.downloaded()[0]).unwrap(), package.body());
+    assert_eq!(fs::read(&apt.downloaded()[0]).unwrap(), debianutils.body());
 }

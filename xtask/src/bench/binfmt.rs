@@ -46,6 +46,10 @@ pub(super) fn register() -> Result<Registration, Error> {
     let rule = format!(":{name}:M:0:{magic}:{mask}:{interpreter}:OCF");
     fs::write(Path::new(FOLDER).join("register"), rule).map_err(Error::io(format!("register {name}")))?;
     registration.name = Some(name);
+    // A signal ends this program without taking anything back.
+    report::line(&format!(
+        "registered {name} with the kernel; after an interruption: echo -1 > {FOLDER}/{name}"
+    ));
     Ok(registration)
 }
 

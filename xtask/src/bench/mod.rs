@@ -30,9 +30,10 @@ pub(crate) struct Options {
     /// Timed runs of each program in a foreign situation, which take minutes.
     #[arg(long, default_value_t = 2)]
     foreign_runs: usize,
-    /// Leave the foreign situations out.
-    #[arg(long)]
-    native_only: bool,
+    /// Only the situations with this text in their name, such as `native`, `cached` or `locked`; the page is then printed
+    /// and not written.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Debian suite.
     #[arg(long, default_value = "trixie")]
     suite: String,
@@ -90,13 +91,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let place = Place::new(program, scratch.path(), &options.suite)?;
     let mut outcomes = Vec::new();
     for situation in SITUATIONS {
-        if !(situation.foreign && options.native_only) {
+        if options.only.as_ref().is_none_or(|text| situation.name.contains(text.as_str())) {
             outcomes.extend(measure(*situation, &place, options)?);
         }
     }
+    let page = page::write(&outcomes, options);
+    if options.only.is_some() {
+        report::line(&format!("\n{page}"));
+        return Ok(());
+    }
     let path = root().join("docs/performance.md");
-    fs::write(&path, page::write(&outcomes, options))
-        .map_err(Error::io(format!("write {}", path.display())))?;
+    fs::write(&path, page).map_err(Error::io(format!("write {}", path.display())))?;
     report::line(&format!("\nwrote {}", path.display()));
     Ok(())
 }

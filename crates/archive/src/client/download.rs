@@ -7,7 +7,7 @@ use std::time::Duration;
 use cache::{Claim, Digest, Partial};
 
 use super::{Client, Event, failed, parallel};
-use crate::http::{Failure, Request, Sink, Size};
+use crate::http::{Failure, Request, Sink, Size, without_password};
 use crate::{Error, Result};
 
 /// How often to look whether another process has finished the file that both want.
@@ -149,7 +149,7 @@ fn conclude(file: &Download, failures: Vec<(String, Failure)>) -> Error {
         return Error::Gone {
             name: file.name.clone(),
             path: file.path.clone(),
-            urls: failures.into_iter().map(|(url, _)| url).collect(),
+            urls: failures.iter().map(|(url, _)| without_password(url)).collect(),
         };
     }
     match failures.into_iter().rev().find(|(_, failure)| !failure.is_absence()) {

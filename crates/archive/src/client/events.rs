@@ -10,7 +10,7 @@ pub enum Event<'a> {
     Planned {
         /// How many files.
         files: usize,
-        /// How many bytes.
+        /// How many bytes; none for release files, whose length nobody promises.
         bytes: u64,
     },
     /// A file is being fetched.

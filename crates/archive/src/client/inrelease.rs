@@ -3,7 +3,7 @@
 use cache::Digest;
 
 use super::{Archive, Client, Event, failed, parallel};
-use crate::http::{Failure, Fetched, Request, Sink, Size, Validators};
+use crate::http::{Failure, Fetched, Request, Sink, Size, Validators, without_password};
 use crate::keyring::Signed;
 use crate::release::{Expected, Release, ReleaseProblem};
 use crate::source::Source;
@@ -67,6 +67,7 @@ impl Client {
         remembered: Option<&Remembered>,
     ) -> Result<(Fetched, Vec<u8>)> {
         let http = self.http("InRelease", &source.describe())?;
+        self.options.events.event(&Event::Planned { files: 1, bytes: 0 });
         self.options.events.event(&Event::Begun { name, size: None });
         let mut sink = Memory { client: self, name, bytes: Vec::new() };
         let validators =
@@ -89,7 +90,7 @@ impl Client {
     ) -> Result<Archive> {
         let refuse = |problem: ReleaseProblem| Error::Release {
             archive: source.describe(),
-            url: url.to_owned(),
+            url: without_password(url),
             problem: Box::new(problem),
         };
         let signed = self.signed(source, message)?.map_err(|problem| refuse(problem.into()))?;
@@ -101,10 +102,11 @@ impl Client {
             pinned: self.options.snapshot.is_some(),
         };
         release.check(&expected).map_err(refuse)?;
+        let earlier = earlier.filter(|earlier| earlier.message != message);
         if let Some(seen) = self.newer(source, earlier, &release)? {
             return Err(refuse(ReleaseProblem::Replayed { date: release.date, seen }));
         }
-        Ok(Archive { source: source.clone(), release, digest: Digest::of(message), signers: signed.signers })
+        Ok(Archive { source: source.clone(), release, digest: Digest::of(message), signer: signed.signer })
     }
 
     fn signed(

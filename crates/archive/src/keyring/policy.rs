@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use pgp::composed::SignedPublicKey;
 use pgp::crypto::hash::HashAlgorithm;
+use pgp::crypto::public_key::PublicKeyAlgorithm;
 use pgp::packet::{Signature, SignatureType, SubpacketData};
 use pgp::ser::Serialize as _;
 use pgp::types::{EcdsaPublicParams, Fingerprint, KeyDetails, PublicParams, VerifyingKey};
@@ -114,6 +115,11 @@ pub(super) fn judge(
         }
     }
     Err(Verdict { signer: signer(signature), problem })
+}
+
+/// Whether checking takes long arithmetic.
+pub(super) fn is_costly(signature: &Signature) -> bool {
+    signature.config().is_none_or(|config| config.pub_alg == PublicKeyAlgorithm::RSA)
 }
 
 fn judge_one(

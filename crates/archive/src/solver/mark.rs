@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 3000;
 
 /// What stands behind an attempt to mark a package.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+enum Cause {
     /// It was asked for.
     User,
     /// Another package needs it.
@@ -32,7 +32,7 @@ impl<'u> Marks<'u> {
         }
     }
 
-    pub(super) fn mark_deep(&mut self, name: NameId, depth: usize, cause: Cause) -> bool {
+    fn mark_deep(&mut self, name: NameId, depth: usize, cause: Cause) -> bool {
         let id = match self.admit(name, depth, cause, true) {
             Admission::Refused => return false,
             Admission::Settled => return true,
@@ -199,6 +199,11 @@ impl<'u> Marks<'u> {
             }
         }
         false
+    }
+
+    /// Marks a package for another one's sake with everything that it needs; `false` when that is impossible.
+    pub(super) fn mark_needed(&mut self, name: NameId) -> bool {
+        self.mark_deep(name, 1, Cause::Need)
     }
 
     /// Marks a package for another one's sake, but nothing that it needs in turn.

@@ -19,6 +19,9 @@ const MAX_TEXT: usize = 1 << 30;
 /// The one package whose name apt knows.
 const APT: &str = "apt";
 
+/// Parts name and architecture in the name of what can only be a package of another architecture.
+pub(super) const FOREIGN: char = '\0';
+
 /// Why an index is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
@@ -367,10 +370,15 @@ impl<'a> Loader<'a> {
             essential: name == APT,
             important: name == APT,
         });
-        if let Some((plain, architecture)) = name.rsplit_once(':')
-            && architecture == &*self.universe.architecture
-        {
-            self.provide_by_architecture(id, plain);
+        match name.rsplit_once(':') {
+            Some((plain, architecture)) if architecture == &*self.universe.architecture => {
+                self.provide_by_architecture(id, plain);
+            }
+            // To apt this is also a package of that architecture, which there is none of, but it has a place in order.
+            Some((plain, architecture)) if architecture != "any" => {
+                self.name(&format!("{plain}{FOREIGN}{architecture}"));
+            }
+            _ => {}
         }
         id
     }

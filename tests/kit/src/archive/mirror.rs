@@ -97,11 +97,31 @@ impl MirrorSubset {
         found
     }
 
-    /// The same as packages to publish, their members compressed another way when asked.
+    /// The same as packages to publish, their members compressed another way when asked. What was compressed once is
+    /// kept too.
     #[must_use]
     pub fn packages(&self, repacked: Option<Compression>) -> Vec<Package> {
-        self.fetch().iter().map(|path| Package::from_file(path, repacked)).collect()
+        let files = self.fetch();
+        let Some(compression) = repacked else {
+            return files.iter().map(|path| Package::from_file(path, None)).collect();
+        };
+        let folder = cache_folder().join(format!("repacked{}", compression.extension()));
+        fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("cannot create {folder:?}: {error}"));
+        files.iter().map(|path| kept_repacked(path, compression, &folder)).collect()
     }
+}
+
+/// A repacked package, from the folder when it is there. The name of a package file says which one it is.
+fn kept_repacked(path: &Path, compression: Compression, folder: &Path) -> Package {
+    let kept = folder.join(path.file_name().expect("name of a package file"));
+    if let Ok(body) = fs::read(&kept) {
+        return Package::from_deb(body);
+    }
+    let package = Package::from_file(path, Some(compression));
+    let temporary = tempfile::NamedTempFile::new_in(folder).expect("temporary file in the package cache");
+    fs::write(temporary.path(), package.body()).expect("repacked package in the package cache");
+    temporary.persist(&kept).expect("repacked package under its name");
+    package
 }
 
 /// A folder with a dpkg database of its own, empty, in which apt only solves and downloads.
@@ -145,6 +165,8 @@ impl AptRoot {
             .arg(set("Dir::State::status", &self.folder.join("status")))
             .arg(set("Dir::State::extended_states", &self.folder.join("extended_states")))
             .arg(set("Dir::Cache", &self.folder))
+            // Images of containers switch these off; apt then reads its index again at every call.
+            .args(["-oDir::Cache::pkgcache=pkgcache.bin", "-oDir::Cache::srcpkgcache=srcpkgcache.bin"])
             .arg(set("Dir::Etc::SourceList", &self.folder.join("sources.list")))
             .arg(set("Dir::Etc::SourceParts", &self.folder.join("parts")))
             .arg(set("Dir::Etc::Preferences", Path::new("/dev/null")))

@@ -1,0 +1,10 @@
+//! The whole crate through its example program, as root and as an ordinary user.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod command;
+mod foreign;
+mod isolation;
+mod machine;
+mod mounts;
+mod support;
