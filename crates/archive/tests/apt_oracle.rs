@@ -8,7 +8,11 @@
 //! architectures), `OVMLAYER_SEED` which ones. The names are drawn uniformly from all names of the suite, 1 to 12 of
 //! them, so that what is asked for together is as unrelated as it gets.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and prints its counts")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its counts"
+)]
 
 #[path = "apt_oracle/oracle.rs"]
 mod oracle;

@@ -1,0 +1,1 @@
+//! One lock gives the same bits, whoever builds it, where and how.
