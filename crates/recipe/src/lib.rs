@@ -20,7 +20,9 @@ pub mod lock;
 mod output;
 pub mod plan;
 mod resolve;
+mod space;
 mod steps;
+mod temporary;
 
 pub use error::Error;
 pub use find::{Found, find, list};

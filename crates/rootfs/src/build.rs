@@ -54,6 +54,8 @@ pub struct Build<'a> {
     ledger: Ledger,
     database: Database,
     scripts: Scripts,
+    /// How many packages dpkg has begun to configure.
+    configured: usize,
 }
 
 impl<'a> Build<'a> {
@@ -87,7 +89,7 @@ impl<'a> Build<'a> {
                 unpacker(&options, &root, &ledger, Some(&Mutex::default()), first.len()).in_order(&first)?
             }
         };
-        let mut build = Self { options, packages, root, ledger, database, scripts };
+        let mut build = Self { options, packages, root, ledger, database, scripts, configured: 0 };
         build.finish(outcomes)?;
         Ok(build)
     }
@@ -122,7 +124,8 @@ impl<'a> Build<'a> {
         })?;
         // As installers do: the essential packages are complete before scripts of others run.
         let essential = unpacked.iter().filter(|package| self.packages[package.number].essential);
-        self.configure(Some(&configure::names(essential)))?;
+        let essential = configure::names(essential);
+        self.configure(Some(&essential))?;
         while !waiting.is_empty() {
             self.later_wave(&mut unpacked, &mut waiting)?;
         }
@@ -137,9 +140,8 @@ impl<'a> Build<'a> {
     ) -> Result<(), Error> {
         let controls: Vec<_> = unpacked.iter().map(|package| (package.number, &package.control)).collect();
         let ready = configurable(&controls);
-        self.configure(Some(&configure::names(
-            unpacked.iter().filter(|package| ready.contains(&package.number)),
-        )))?;
+        let ready = unpacked.iter().filter(|package| ready.contains(&package.number));
+        self.configure(Some(&configure::names(ready)))?;
         let batch: BTreeSet<usize> =
             next_batch(&waiting.iter().map(|(number, control)| (*number, control)).collect::<Vec<_>>());
         for (_, control) in waiting.iter().filter(|(number, _)| batch.contains(number)) {
@@ -176,9 +178,10 @@ impl<'a> Build<'a> {
         self.database.add(&self.root, unpacked, again)
     }
 
-    fn configure(&self, names: Option<&[String]>) -> Result<(), Error> {
+    fn configure(&mut self, names: Option<&[String]>) -> Result<(), Error> {
+        let (done, total) = (&mut self.configured, self.packages.len());
         configure::without_services(&self.root, || {
-            configure::configure(&self.scripts, &*self.options.progress, names, self.packages.len())
+            configure::configure(&self.scripts, &*self.options.progress, names, done, total)
         })
     }
 

@@ -45,11 +45,13 @@ fn run_preinst(scripts: &Scripts, control: &Control) -> Result<(), Error> {
     scripts.run(&what, &["/var/lib/dpkg/tmp.ci/preinst", "install"], &env, Network::None)
 }
 
-/// Configures the packages called `names`, or all that wait for it.
+/// Configures the packages called `names`, or all that wait for it. `done` counts the packages of the whole build, which
+/// takes several calls.
 pub(crate) fn configure(
     scripts: &Scripts,
     progress: &dyn Progress,
     names: Option<&[String]>,
+    done: &mut usize,
     total: usize,
 ) -> Result<(), Error> {
     let mut argv = vec!["/usr/bin/dpkg", "--force-confold", "--configure"];
@@ -57,13 +59,12 @@ pub(crate) fn configure(
         Some(names) => argv.extend(names.iter().map(String::as_str)),
         None => argv.push("--pending"),
     }
-    let mut done = 0;
     scripts.run_with("dpkg", &argv, &[], Network::None, &mut |line| {
         if let Some(package) =
             line.strip_prefix("Setting up ").and_then(|rest| rest.split_whitespace().next())
         {
-            progress.configuring(package, done, total);
-            done += 1;
+            progress.configuring(package, *done, total);
+            *done += 1;
         }
     })
 }
