@@ -94,6 +94,23 @@ fn choices_are_those_of_apt() {
 }
 
 #[test]
+fn a_suite_is_followed_where_the_candidates_do_not_suffice() {
+    let mut universe = universe("a 1: Depends b\nb 1:\nc 1:");
+    let text = "Package: a\nVersion: 2\nArchitecture: all\nDepends: b (>= 2), c\n\n\
+        Package: b\nVersion: 2\nArchitecture: all\n\nPackage: c\nVersion: 2\nArchitecture: all\n";
+    let backports = Origin { pin: Origin::AUTOMATIC_UPGRADES, ..Origin::new("trixie-backports") };
+    universe.add_index(backports, text.as_bytes().to_vec()).unwrap();
+    for (item, expected) in
+        [("a", ["b (1)", "a (1)", ""]), ("a/trixie-backports", ["b (2)", "c (1)", "a (2)"])]
+    {
+        let request = Request { items: vec![item.parse().unwrap()], ..Request::default() };
+        let solution = solve(&universe, &request).unwrap();
+        let shown: Vec<_> = solution.packages.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, expected.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>(), "{item}");
+    }
+}
+
+#[test]
 fn refusals_say_why() {
     for (summary, packages, asked, expected) in [
         (
