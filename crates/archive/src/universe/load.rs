@@ -14,6 +14,9 @@ use crate::version::compare;
 /// The largest index that is accepted, in bytes; Debian's whole main is 55 MB.
 const MAX_TEXT: usize = 1 << 30;
 
+/// The longest version that a package may have, in bytes.
+const MAX_VERSION: usize = 512;
+
 /// The one package whose name apt knows.
 const APT: &str = "apt";
 
@@ -166,7 +169,8 @@ impl<'a> Loader<'a> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
         let name = fields.package;
         let valid = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(plain);
-        let version = fields.version.bytes().all(|byte| plain(byte) || b"~:".contains(&byte));
+        let version = fields.version.len() <= MAX_VERSION
+            && fields.version.bytes().all(|byte| plain(byte) || b"~:".contains(&byte));
         let missing = match () {
             () if !valid => "Package",
             () if fields.version.is_empty() || !version => "Version",
