@@ -8,7 +8,11 @@
 //! architectures), `OVMLAYER_SEED` which ones. The names are drawn uniformly from all names of the suite, 1 to 12 of
 //! them, so that what is asked for together is as unrelated as it gets.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and prints its counts")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints its counts"
+)]
 
 #[path = "apt_oracle/oracle.rs"]
 mod oracle;
@@ -19,7 +23,7 @@ use std::collections::BTreeSet;
 
 use oracle::{Oracle, Suite};
 use ovmlayer_archive::solver::{Request, solve};
-use ovmlayer_archive::universe::Universe;
+use ovmlayer_archive::universe::{Package, Universe};
 use sample::Random;
 
 const SEED: u64 = 20_251;
@@ -99,7 +103,7 @@ fn difference(set: &[String], apt: Option<Packages>, ours: Result<Packages, Stri
 
 /// Sets of 1 to 12 names, drawn uniformly from the names in the universe.
 fn random_sets(universe: &Universe, count: usize) -> Vec<Vec<String>> {
-    let names: BTreeSet<_> = universe.packages().map(|package| package.name()).collect();
+    let names: BTreeSet<_> = universe.packages().map(Package::name).collect();
     let names: Vec<_> = names.into_iter().collect();
     let mut random = Random::new(variable("OVMLAYER_SEED", SEED));
     let draw = |random: &mut Random| names[random.below(names.len())].to_owned();
