@@ -161,7 +161,7 @@ impl Session {
         if let Some(lock) = beside {
             let stale = |what: &str| Error::StaleLock {
                 path: path.clone(),
-                recipe: found.name.clone(),
+                recipe: found.called(),
                 what: what.to_owned(),
             };
             if lock.request != plan.request() {
@@ -173,7 +173,7 @@ impl Session {
             return Ok(lock);
         }
         if options.pin == Pin::Locked {
-            return Err(Error::NoLock { path, recipe: found.name.clone() });
+            return Err(Error::NoLock { path, recipe: found.called() });
         }
         self.phase(None, Phase::Resolve);
         let lock = resolver.lock()?;

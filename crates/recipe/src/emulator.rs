@@ -64,7 +64,8 @@ fn extract(cache: &Cache, package: &Package, architecture: &str) -> Result<Diges
             let digest = writer.commit(None)?;
             let path = cache.path(&digest);
             // The kernel takes only a file that may be executed.
-            fs::set_permissions(&path, Permissions::from_mode(0o555)).map_err(Error::io("make executable", &path))?;
+            fs::set_permissions(&path, Permissions::from_mode(0o555))
+                .map_err(Error::io("make executable", &path))?;
             return Ok(digest);
         }
     }

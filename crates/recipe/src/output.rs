@@ -79,12 +79,7 @@ fn write_tar(root: &Root, path: &Path, format: Format, shape: &Shape<'_>) -> Res
     let mut pending =
         Pending { temporary: temporary.clone(), path: path.into(), sum: Some((0, Digest::of(b""))) };
     let failed = |source| Error::Io { action: "write", path: temporary.clone(), source };
-    let sink = Summing {
-        inner: file,
-        hasher: Hasher::new(),
-        size: 0,
-        interrupted: shape.interrupted,
-    };
+    let sink = Summing { inner: file, hasher: Hasher::new(), size: 0, interrupted: shape.interrupted };
     let encoder = Encoder::new(format, sink, shape.threads).map_err(failed)?;
     let mut tar = tar::Writer::new(encoder);
     pack(root, &mut tar, shape)?;

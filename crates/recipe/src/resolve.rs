@@ -144,7 +144,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// All packages for roots of `architecture`, and the release files that vouch for them.
-    fn universe(&self, architecture: &str, known: &[client::Archive]) -> Result<(Universe, Vec<Release>), Error> {
+    fn universe(
+        &self,
+        architecture: &str,
+        known: &[client::Archive],
+    ) -> Result<(Universe, Vec<Release>), Error> {
         let mut names = Vec::new();
         let mut archives = Vec::new();
         for (name, source) in self.sources(architecture)? {

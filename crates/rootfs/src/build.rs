@@ -121,12 +121,26 @@ impl<'a> Build<'a> {
             Ok(())
         })?;
         // As installers do: the essential packages are complete before scripts of others run.
-        let essential = unpacked.iter().filter(|package| self.packages[package.number].essential);
-        self.configure(Some(&configure::names(essential)))?;
+        let essential = |package: &&Unpacked| self.packages[package.number].essential;
+        let mut configured = BTreeSet::new();
+        self.configure_new(unpacked.iter().filter(essential), &mut configured)?;
         while !waiting.is_empty() {
-            self.later_wave(&mut unpacked, &mut waiting)?;
+            self.later_wave(&mut unpacked, &mut waiting, &mut configured)?;
         }
         self.configure(None)
+    }
+
+    /// Configures those of `packages` that are not in `configured`, which dpkg would refuse to do again.
+    fn configure_new<'u>(
+        &self,
+        packages: impl Iterator<Item = &'u Unpacked>,
+        configured: &mut BTreeSet<usize>,
+    ) -> Result<(), Error> {
+        let new: Vec<&Unpacked> = packages.filter(|package| configured.insert(package.number)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.configure(Some(&configure::names(new.into_iter())))
     }
 
     /// Configures what can be, then runs the `preinst` of the next packages and unpacks them.
@@ -134,12 +148,11 @@ impl<'a> Build<'a> {
         &mut self,
         unpacked: &mut Vec<Unpacked>,
         waiting: &mut Vec<(usize, Control)>,
+        configured: &mut BTreeSet<usize>,
     ) -> Result<(), Error> {
         let controls: Vec<_> = unpacked.iter().map(|package| (package.number, &package.control)).collect();
         let ready = configurable(&controls);
-        self.configure(Some(&configure::names(
-            unpacked.iter().filter(|package| ready.contains(&package.number)),
-        )))?;
+        self.configure_new(unpacked.iter().filter(|package| ready.contains(&package.number)), configured)?;
         let batch: BTreeSet<usize> =
             next_batch(&waiting.iter().map(|(number, control)| (*number, control)).collect::<Vec<_>>());
         for (_, control) in waiting.iter().filter(|(number, _)| batch.contains(number)) {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::Package;
 use crate::compression::Compression;
+use crate::program::shared_folder;
 use crate::tool::{run, tool};
 
 /// A Debian archive that this machine's apt is set up to use.
@@ -80,7 +81,7 @@ impl MirrorSubset {
     /// When the machine's apt sources name no Debian mirror, or apt fails.
     #[must_use]
     pub fn fetch(&self) -> Vec<PathBuf> {
-        let cache = cache_folder();
+        let cache = shared_folder();
         let lock = File::create(cache.join("lock")).expect("lock of the package cache");
         lock.lock().expect("lock of the package cache");
         let mut found = Vec::new();
@@ -105,7 +106,7 @@ impl MirrorSubset {
         let Some(compression) = repacked else {
             return files.iter().map(|path| Package::from_file(path, None)).collect();
         };
-        let folder = cache_folder().join(format!("repacked{}", compression.extension()));
+        let folder = shared_folder().join(format!("repacked{}", compression.extension()));
         fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("cannot create {folder:?}: {error}"));
         files.iter().map(|path| kept_repacked(path, compression, &folder)).collect()
     }
@@ -218,13 +219,4 @@ impl AptRoot {
         found
             .unwrap_or_else(|| panic!("apt did not keep a package for {line:?} in {}", self.folder.display()))
     }
-}
-
-/// Where fetched packages stay: `OVMLAYER_TEST_CACHE`, else a folder of this user among the temporary files.
-fn cache_folder() -> PathBuf {
-    let user = rustix::process::getuid().as_raw();
-    let folder = std::env::var_os("OVMLAYER_TEST_CACHE")
-        .map_or_else(|| std::env::temp_dir().join(format!("ovmlayer-test-cache-{user}")), PathBuf::from);
-    fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("cannot create {folder:?}: {error}"));
-    folder
 }
