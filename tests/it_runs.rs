@@ -107,8 +107,8 @@ fn database_is_sound(root: &Path) {
     };
     assert_eq!(dpkg("--audit"), "");
     let slimmed = |line: &&str| {
-        !line.contains(" /usr/share/doc/")
-            && !line.contains(" /usr/share/man/")
+        !line.contains(" /usr/share/doc")
+            && !line.contains(" /usr/share/man")
             && !line.ends_with(" /etc/motd")
     };
     let verified = dpkg("--verify");
@@ -148,6 +148,12 @@ fn an_ordinary_user_unpacks(tar: &Path) {
     run(user.command(tool("chmod")).args(["-R", "u+rwX", "."]));
 }
 
+/// What compresses slowly and adds no new kind of entry.
+const SMALLER: &str = r#"
+[[steps]]
+slim = ["/usr/lib/*-linux-gnu/**", "/usr/share/doc/**", "/usr/share/i18n/**", "/usr/share/locale/**"]
+"#;
+
 #[test]
 fn every_form_holds_the_same_tree() {
     let program = Program::new(PROGRAM).shared_cache();
@@ -161,7 +167,10 @@ fn every_form_holds_the_same_tree() {
     let mut arguments = vec!["build".to_owned(), "--arch".into(), NATIVE.into()];
     for (number, (name, _)) in forms.iter().enumerate() {
         let recipe = format!("recipe-{number}.toml");
-        program.write(&recipe, format!("{HEAD}variant = \"essential\"\noutput = \"{{arch}}-{name}\"\n"));
+        program.write(
+            &recipe,
+            format!("{HEAD}variant = \"essential\"\noutput = \"{{arch}}-{name}\"\n{SMALLER}"),
+        );
         arguments.push(recipe);
     }
     program.succeed(arguments);
