@@ -182,7 +182,7 @@ fn mmdebstrap(architecture: &str, packages: &[&str], epoch: i64, tar: &Path) {
 /// What our own tree went through, on an unpacked one of mmdebstrap; and apt's list of marks, in which only the order
 /// differs, sorted.
 fn normalise(rootfs: &Rootfs, epoch: i64) {
-    let root = Root::open(&rootfs.path(), Links::WithinRoot).expect("mmdebstrap's root");
+    let root = Root::open(rootfs.path(), Links::WithinRoot).expect("mmdebstrap's root");
     Normalise { root: &root, epoch }.run().expect("mmdebstrap's root, normalised");
     let marks = rootfs.path().join("var/lib/apt/extended_states");
     let text = fs::read_to_string(&marks).expect("apt's marks");
