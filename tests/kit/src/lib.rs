@@ -9,6 +9,7 @@
 //! * [`Server`] serves a folder on the loopback interface, with a [`Fault`] for any path, and counts what was asked.
 //!   [`Proxy`] stands between a client and such a server.
 //! * [`MachineEmulation`] sets what the machine itself knows of the other architecture.
+//! * [`TinySite`] is a small archive that is served, with a [`toolbox`] of programs for roots made of it.
 //! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
 //! * [`Program`] is the program under test with a cache, a folder and an environment of its own.
 //! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them.
@@ -27,6 +28,7 @@ mod program;
 mod rootfs;
 mod server;
 mod tar;
+mod tiny;
 mod tool;
 mod user;
 
@@ -42,5 +44,6 @@ pub use program::{Program, shared_folder};
 pub use rootfs::{Network, Rootfs};
 pub use server::{Fault, Proxy, Request, Server};
 pub use tar::{Content, Member, MemberKind, TarBuilder};
+pub use tiny::{TinySite, machine_architecture, toolbox};
 pub use tool::{output, run, tool};
 pub use user::TestUser;
