@@ -153,8 +153,8 @@ impl<'a> Build<'a> {
             Manner::SideBySide => unpacker.side_by_side(&essential, self.options.jobs)?,
             Manner::InOrder => unpacker.in_order(&essential, Vec::new())?,
         };
-        let new = state.sort(outcomes);
-        self.record(&new, false)?;
+        let mut new = state.sort(outcomes);
+        self.record(&mut [], &mut new, false)?;
         let outcomes = match manner {
             Manner::SideBySide => self.configure_and_stage(&new, &others)?,
             Manner::InOrder => {
@@ -165,8 +165,8 @@ impl<'a> Build<'a> {
         };
         state.configured.extend(new.iter().map(|package| package.number));
         state.unpacked.extend(new);
-        let new = state.sort(outcomes);
-        self.record(&new, true)?;
+        let mut new = state.sort(outcomes);
+        self.record(&mut state.unpacked, &mut new, true)?;
         state.unpacked.extend(new);
         while !state.waiting.is_empty() {
             self.later_wave(&mut state)?;
@@ -230,19 +230,31 @@ impl<'a> Build<'a> {
         let known = state.unpacked.iter().map(|package| (package.number, package.control.clone())).collect();
         let unpacker = Unpacker { defer: false, ..self.unpacker(&self.root, self.diversions()?) };
         let outcomes = unpacker.in_order(&jobs, known)?;
-        let new = state.sort(outcomes);
-        self.record(&new, true)?;
+        let mut new = state.sort(outcomes);
+        self.record(&mut state.unpacked, &mut new, true)?;
         state.unpacked.extend(new);
         Ok(())
     }
 
-    /// Finishes the unpacking of `unpacked`: directories get their metadata, the database its entries. `again` when dpkg
-    /// has run before.
-    fn record(&mut self, unpacked: &[Unpacked], again: bool) -> Result<(), Error> {
+    /// Finishes the unpacking of `new`: directories get their metadata, the database its entries. Packages of `earlier`
+    /// waves lose what `new` ones took over. `again` when dpkg has run before.
+    fn record(&mut self, earlier: &mut [Unpacked], new: &mut [Unpacked], again: bool) -> Result<(), Error> {
         for (path, metadata) in self.ledger.settle_directories() {
             self.root.set_metadata(&path, &metadata)?;
         }
-        self.database.add(&self.root, unpacked, again)
+        let merged = merged(self.options.architecture);
+        for (owner, path) in self.ledger.take_lost() {
+            if let Some(package) = new.iter_mut().find(|package| package.number == owner) {
+                package.lose(&path, merged);
+            }
+            let package = earlier.iter_mut().find(|package| package.number == owner);
+            if let Some(package) = package
+                && package.lose(&path, merged)
+            {
+                package.control.write_list(&self.root, self.options.epoch, &package.paths)?;
+            }
+        }
+        self.database.add(&self.root, new, again)
     }
 
     fn configure(&self, names: Option<&[String]>) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use archive::deb822::Stanza;
 use tree::{EntryPath, Metadata, Root};
 
 use crate::folder;
-use crate::triggers::Triggers;
+use crate::triggers::{self, Triggers};
 use crate::unpack::{Unpacked, effective_preinst};
 use crate::{Error, Package};
 
@@ -58,6 +58,15 @@ impl Control {
             (&control.name, &control.version, &control.architecture),
             (&package.name, &package.version, &package.architecture),
         );
+        // A second one would become a package of its own in dpkg's database.
+        if files.control().trim().lines().any(|line| line.trim().is_empty()) {
+            return Err(wrong(
+                "its control file has an empty line, after which another package could follow".into(),
+            ));
+        }
+        if let Some(name) = files.get("triggers").and_then(triggers::bad_name) {
+            return Err(wrong(format!("it is interested in `{name}`, which is no name of a trigger")));
+        }
         if found != expected {
             return Err(wrong(format!(
                 "the .deb holds {} {} for {}, but the index promised {} for {}",
@@ -121,21 +130,28 @@ impl Control {
             self.write_info_file(root, &file.name, &Metadata::new(file.mode, epoch), &file.contents)?;
         }
         match sums {
-            Some(sums) if !sums.is_empty() => {
+            Some(sums) => {
                 self.write_info_file(root, "md5sums", &Metadata::new(0o644, epoch), sums.as_bytes())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
-    /// Writes the list of the package's paths.
+    /// Writes the list of the package's paths, in the place of an earlier one.
     pub(crate) fn write_list(&self, root: &Root, epoch: i64, paths: &[Vec<u8>]) -> Result<(), Error> {
         let mut list = Vec::with_capacity(paths.iter().map(|path| path.len() + 1).sum());
         for path in paths {
             list.extend_from_slice(path);
             list.push(b'\n');
         }
-        self.write_info_file(root, "list", &Metadata::new(0o644, epoch), &list)
+        Ok(root.replace(&self.info_path("list")?, &Metadata::new(0o644, epoch), &list)?)
+    }
+
+    fn info_path(&self, member: &str) -> Result<EntryPath, Error> {
+        admin(&format!("info/{}.{member}", self.info_name())).ok_or_else(|| Error::Control {
+            package: self.name.clone(),
+            message: format!("odd member name `{member}`"),
+        })
     }
 
     fn write_info_file(
@@ -145,10 +161,7 @@ impl Control {
         metadata: &Metadata,
         data: &[u8],
     ) -> Result<(), Error> {
-        let path = admin(&format!("info/{}.{member}", self.info_name())).ok_or_else(|| Error::Control {
-            package: self.name.clone(),
-            message: format!("odd member name `{member}`"),
-        })?;
+        let path = self.info_path(member)?;
         root.write_file(&path, metadata, &mut &data[..])?;
         Ok(())
     }
