@@ -96,17 +96,17 @@ fn exit_statuses_and_messages() {
         (
             "an unknown recipe",
             &["build", "nothing"],
-            1,
+            2,
             "there is no recipe `nothing`: the known ones are base-rootfs",
         ),
-        ("a missing file", &["build", "./no.toml"], 1, "there is no recipe `./no.toml`"),
+        ("a missing file", &["build", "./no.toml"], 2, "there is no recipe `./no.toml`"),
         ("an unknown key", &["build", "wrong.toml"], 1, "wrong.toml:8: unknown field `colour`"),
         ("a newer format", &["build", "newer.toml"], 1, "newer.toml:1: recipe format 2 is not known"),
         ("no lock", &["build", "small.toml", "--locked"], 1, "ovmlayer-rootfs lock"),
         (
             "an unknown architecture",
             &["build", "small.toml", "--arch", "vax"],
-            1,
+            2,
             "architecture `vax` is not known",
         ),
     ];

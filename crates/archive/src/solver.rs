@@ -9,7 +9,8 @@
 //! 1. [`mark`]: everything asked for is marked, then each is followed through its dependencies, depth first, taking
 //!    the first alternative that can be installed; among several providers [`providers`] knows apt's preference.
 //! 2. [`repair`]: where that left something broken, apt's scored problem resolver has its turn.
-//! 3. [`sweep`]: what was marked on the way but is needed by nothing in the end is dropped.
+//! 3. [`strict`]: where that failed too, apt since 2.9.32 tries its second solver, which searches systematically.
+//! 4. [`sweep`]: what was marked on the way but is needed by nothing in the end is dropped.
 //!
 //! Nothing is installed beforehand and there is one architecture, which leaves out most of what apt considers.
 
@@ -21,16 +22,21 @@ mod marks;
 mod providers;
 mod repair;
 mod request;
+mod strict;
 mod sweep;
 
 pub use explain::Unsatisfiable;
 pub use request::{Choice, Item, ItemError, Request};
 
 use crate::universe::{Package, Universe};
+use crate::version::compare;
 use marks::Marks;
 
 /// The room for apt's recursion, which may be 3,000 packages deep.
 const STACK: usize = 256 << 20;
+
+/// The first version of apt that falls back to a second solver.
+const SECOND_SOLVER: &str = "2.9.32";
 
 /// The packages to install.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,9 +73,20 @@ fn solve_here<'u>(universe: &'u Universe, request: &Request) -> Result<Solution<
         let before = marks.clone();
         marks.repair(&wanted);
         if marks.broken_count() > 0 {
-            return Err(explain::explain(&before, &wanted));
+            marks = second_try(universe, &wanted).ok_or_else(|| explain::explain(&before, &wanted))?;
         }
     }
     marks.sweep();
     Ok(Solution { packages: install_order::sort(universe, marks.installed()) })
+}
+
+/// What apt's second solver finds, where the suite's apt has one.
+fn second_try<'u>(universe: &'u Universe, wanted: &request::Wanted) -> Option<Marks<'u>> {
+    let apt = universe.candidate("apt")?;
+    if compare(apt.version(), SECOND_SOLVER).is_lt() {
+        return None;
+    }
+    let mut marks = Marks::new(universe);
+    marks.request(wanted);
+    (marks.search(wanted) && marks.broken_count() == 0).then_some(marks)
 }

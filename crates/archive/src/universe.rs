@@ -228,7 +228,7 @@ impl Universe {
     }
 
     /// The highest pin priority among the origins of a package.
-    fn pin_of(&self, id: PackageId) -> i32 {
+    pub(crate) fn pin_of(&self, id: PackageId) -> i32 {
         self.entry(id).pin
     }
 

@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 
 use oracle::{Oracle, Suite};
 use ovmlayer_archive::solver::{Request, solve};
-use ovmlayer_archive::universe::Universe;
+use ovmlayer_archive::universe::{Package, Universe};
 use sample::Random;
 
 const SEED: u64 = 20_251;
@@ -103,7 +103,7 @@ fn difference(set: &[String], apt: Option<Packages>, ours: Result<Packages, Stri
 
 /// Sets of 1 to 12 names, drawn uniformly from the names in the universe.
 fn random_sets(universe: &Universe, count: usize) -> Vec<Vec<String>> {
-    let names: BTreeSet<_> = universe.packages().map(|package| package.name()).collect();
+    let names: BTreeSet<_> = universe.packages().map(Package::name).collect();
     let names: Vec<_> = names.into_iter().collect();
     let mut random = Random::new(variable("OVMLAYER_SEED", SEED));
     let draw = |random: &mut Random| names[random.below(names.len())].to_owned();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cache::{Cache, Digest, Scratch};
+use cache::{Cache, Digest};
 pub use rootfs::Interrupt;
 use rootfs::Normalise;
 use sandbox::IdMap;
@@ -17,6 +17,7 @@ use crate::find::Found;
 use crate::foreign::Emulation;
 use crate::lock::{Lock, Package};
 use crate::output::{self, Pending, Shape};
+use crate::place::Place;
 use crate::plan::{Origin, Plan};
 use crate::resolve::Resolver;
 use crate::space::explain;
@@ -42,7 +43,7 @@ pub struct Options {
     pub origin: Origin,
     /// The folder that artifacts are written to.
     pub out: PathBuf,
-    /// Where roots are built; `build` in the cache when none.
+    /// Where roots are built; in memory when they fit, else in `build` in the cache, when none.
     pub build_dir: Option<PathBuf>,
     /// What a lock beside the recipe means.
     pub pin: Pin,
@@ -172,7 +173,7 @@ impl Session {
         if let Some(lock) = beside {
             let stale = |what: &str| Error::StaleLock {
                 path: path.clone(),
-                recipe: found.name.clone(),
+                recipe: found.called(),
                 what: what.to_owned(),
             };
             if lock.request != plan.request() {
@@ -184,7 +185,7 @@ impl Session {
             return Ok(lock);
         }
         if options.pin == Pin::Locked {
-            return Err(Error::NoLock { path, recipe: found.name.clone() });
+            return Err(Error::NoLock { path, recipe: found.called() });
         }
         self.phase(None, Phase::Resolve);
         resolver.lock()
@@ -238,12 +239,9 @@ struct Work<'a> {
 impl Work<'_> {
     fn build(&self, locked: &[&Package], tools: &[&Package]) -> Result<Pending, Error> {
         let session = self.session;
-        let build_dir = self.options.build_dir.clone().unwrap_or_else(|| session.cache.root().join("build"));
-        std::fs::create_dir_all(&build_dir).map_err(Error::io("create", &build_dir))?;
-        let in_build = explain(&build_dir, "`--build-dir`");
-        let scratch = Scratch::new(&build_dir, self.architecture)?;
-        let root = scratch.path().join("root");
-        std::fs::create_dir(&root).map_err(Error::io("create", &root))?;
+        let build_dir = self.options.build_dir.as_deref();
+        let place = Place::new(session.cache.root(), build_dir, self.architecture, locked, self.ids)?;
+        let in_build = explain(place.root(), "`--build-dir`");
         let epoch = epoch::of(&session.cache, locked)?;
         let _emulation = Emulation::start(&session.cache, self.architecture, tools, self.ids)?;
         let packages: Vec<rootfs::Package> = locked.iter().map(|package| to_install(package)).collect();
@@ -253,7 +251,7 @@ impl Work<'_> {
             configuring: AtomicBool::new(false),
         });
         let options = rootfs::Options {
-            root: &root,
+            root: place.root(),
             architecture: self.architecture,
             cache: &session.cache,
             jobs: self.jobs(),
@@ -269,7 +267,7 @@ impl Work<'_> {
         session.phase(Some(self.architecture), Phase::Write);
         let pending = self.write(build.root(), epoch).map_err(explain(&self.options.out, "`--out`"))?;
         drop(build);
-        scratch.close()?;
+        place.close()?;
         Ok(pending)
     }
 

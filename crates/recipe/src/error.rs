@@ -178,6 +178,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the command line asks for something that does not exist, as opposed to work that failed.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRecipe { .. }
+                | Self::UnknownArchitecture { .. }
+                | Self::Archive(archive::Error::Mirror(archive::mirror::MirrorError::Date(_)))
+        )
+    }
+
     /// What failed, to what, and why.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -25,6 +25,15 @@ pub struct Found {
 }
 
 impl Found {
+    /// What the command line calls it: its path, unless it is found by its name.
+    #[must_use]
+    pub fn called(&self) -> String {
+        match &self.path {
+            Some(path) if path.parent() != Some(Path::new(FOLDER)) => path.display().to_string(),
+            _ => self.name.clone(),
+        }
+    }
+
     /// The folder that relative paths in the recipe start from.
     #[must_use]
     pub fn folder(&self) -> PathBuf {

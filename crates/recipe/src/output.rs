@@ -1,13 +1,13 @@
 //! Writes artifacts: each appears under its final name in one rename, whole, or not at all.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache::{Digest, Hasher};
 use tree::codec::{Encoder, Format};
-use tree::{Links, Metadata, Root, tar};
+use tree::{Choice, Links, Metadata, Root, tar};
 
 use crate::Error;
 use crate::temporary::Temporary;
@@ -63,20 +63,15 @@ fn tar_into(
     shape: &Shape<'_>,
 ) -> Result<(u64, Digest), Error> {
     let failed = Error::writing(temporary.path());
-    let sink = Summing {
-        inner: BufWriter::with_capacity(1 << 20, temporary.writer()),
-        hasher: Hasher::new(),
-        size: 0,
-        shape: shape.interrupted,
-    };
+    let inner = temporary.writer();
+    let sink = Summing { inner, hasher: Hasher::new(), size: 0, interrupted: shape.interrupted };
     let encoder = Encoder::new(format, sink, shape.threads).map_err(&failed)?;
     let mut tar = tar::Writer::new(encoder);
     pack(root, &mut tar, shape)?;
     let encoder = tar.finish()?;
     let sink = encoder.finish().map_err(&failed)?;
     let (size, digest) = (sink.size, sink.hasher.finish());
-    let file = sink.inner.into_inner().map_err(|error| failed(error.into_error()))?;
-    file.sync_all().map_err(&failed)?;
+    sink.inner.sync_all().map_err(&failed)?;
     Ok((size, digest))
 }
 
@@ -84,13 +79,15 @@ fn write_directory(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<Pendin
     let temporary = Temporary::folder(path)?;
     let target = Root::open(temporary.path(), Links::Refuse)?;
     let mut directories = Vec::new();
-    for entry in root.scan() {
+    let mut scan = root.scan();
+    while let Some(entry) = scan.next() {
         let entry = entry?;
-        if (shape.leave_out)(&entry.path) {
-            continue;
-        }
         if shape.interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
+        }
+        if (shape.leave_out)(&entry.path) {
+            scan.leave_out();
+            continue;
         }
         let metadata = clamp(entry.metadata.clone(), shape.epoch);
         copy_entry(root, &target, &entry, &metadata)?;
@@ -132,12 +129,12 @@ struct Summing<'a, W> {
     inner: W,
     hasher: Hasher,
     size: u64,
-    shape: &'a AtomicBool,
+    interrupted: &'a AtomicBool,
 }
 
 impl<W: Write> Write for Summing<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.shape.load(Ordering::Relaxed) {
+        if self.interrupted.load(Ordering::Relaxed) {
             return Err(io::Error::other("interrupted"));
         }
         let count = self.inner.write(bytes)?;
@@ -178,20 +175,12 @@ pub(crate) fn read_text(path: &Path, max: u64) -> Result<Option<String>, Error> 
 
 /// Writes every entry of `root`, with its times clamped.
 fn pack<W: Write>(root: &Root, tar: &mut tar::Writer<W>, shape: &Shape<'_>) -> Result<(), Error> {
-    for entry in root.scan() {
-        let mut entry = entry?;
-        if (shape.leave_out)(&entry.path) {
-            continue;
-        }
-        entry.metadata = clamp(entry.metadata, shape.epoch);
+    tree::pack(root, tar, |path, _, metadata| {
         if shape.interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        if matches!(entry.kind, tree::Kind::File { .. }) {
-            tar.append(&entry, &mut root.open_file(&entry.path)?)?;
-        } else {
-            tar.append(&entry, &mut io::empty())?;
-        }
-    }
+        metadata.mtime = metadata.mtime.min(shape.epoch);
+        Ok(if (shape.leave_out)(path) { Choice::Drop } else { Choice::Keep })
+    })?;
     Ok(())
 }

@@ -79,8 +79,9 @@ impl<'a> Resolver<'a> {
         if foreign && !architectures.iter().any(|architecture| architecture == machine) {
             architectures.push(machine.to_owned());
         }
+        let archives = self.archives(&architectures)?;
         for architecture in &architectures {
-            let (universe, found) = self.universe(architecture)?;
+            let (universe, found) = self.universe(architecture, &archives)?;
             if self.plan.architectures.contains(architecture) {
                 packages.extend(self.solve(&universe, architecture)?);
                 releases.extend(found);
@@ -129,11 +130,31 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    /// The verified release files that roots of `architectures` need, each fetched once.
+    fn archives(&self, architectures: &[String]) -> Result<Vec<client::Archive>, Error> {
+        let mut sources: Vec<Source> = Vec::new();
+        for architecture in architectures {
+            for (_, source) in self.sources(architecture)? {
+                if !sources.contains(&source) {
+                    sources.push(source);
+                }
+            }
+        }
+        Ok(self.client.releases(&sources)?)
+    }
+
     /// All packages for roots of `architecture`, and the release files that vouch for them.
-    fn universe(&self, architecture: &str) -> Result<(Universe, Vec<Release>), Error> {
-        let sources = self.sources(architecture)?;
-        let (names, sources): (Vec<String>, Vec<Source>) = sources.into_iter().unzip();
-        let archives = self.client.releases(&sources)?;
+    fn universe(
+        &self,
+        architecture: &str,
+        known: &[client::Archive],
+    ) -> Result<(Universe, Vec<Release>), Error> {
+        let mut names = Vec::new();
+        let mut archives = Vec::new();
+        for (name, source) in self.sources(architecture)? {
+            names.push(name);
+            archives.extend(known.iter().find(|archive| archive.source == source).cloned());
+        }
         let indices = self.client.indices(&archives, architecture)?;
         let mut universe = Universe::new(architecture);
         for index in indices {

@@ -55,7 +55,7 @@ pub struct Build<'a> {
     database: Database,
     scripts: Scripts,
     /// How many packages dpkg has begun to configure.
-    configured: usize,
+    configured: AtomicUsize,
 }
 
 impl<'a> Build<'a> {
@@ -89,7 +89,8 @@ impl<'a> Build<'a> {
                 unpacker(&options, &root, &ledger, Some(&Mutex::default()), first.len()).in_order(&first)?
             }
         };
-        let mut build = Self { options, packages, root, ledger, database, scripts, configured: 0 };
+        let mut build =
+            Self { options, packages, root, ledger, database, scripts, configured: AtomicUsize::new(0) };
         build.finish(outcomes)?;
         Ok(build)
     }
@@ -123,13 +124,26 @@ impl<'a> Build<'a> {
             Ok(())
         })?;
         // As installers do: the essential packages are complete before scripts of others run.
-        let essential = unpacked.iter().filter(|package| self.packages[package.number].essential);
-        let essential = configure::names(essential);
-        self.configure(Some(&essential))?;
+        let essential = |package: &&Unpacked| self.packages[package.number].essential;
+        let mut configured = BTreeSet::new();
+        self.configure_new(unpacked.iter().filter(essential), &mut configured)?;
         while !waiting.is_empty() {
-            self.later_wave(&mut unpacked, &mut waiting)?;
+            self.later_wave(&mut unpacked, &mut waiting, &mut configured)?;
         }
         self.configure(None)
+    }
+
+    /// Configures those of `packages` that are not in `configured`, which dpkg would refuse to do again.
+    fn configure_new<'u>(
+        &self,
+        packages: impl Iterator<Item = &'u Unpacked>,
+        configured: &mut BTreeSet<usize>,
+    ) -> Result<(), Error> {
+        let new: Vec<&Unpacked> = packages.filter(|package| configured.insert(package.number)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.configure(Some(&configure::names(new.into_iter())))
     }
 
     /// Configures what can be, then runs the `preinst` of the next packages and unpacks them.
@@ -137,11 +151,11 @@ impl<'a> Build<'a> {
         &mut self,
         unpacked: &mut Vec<Unpacked>,
         waiting: &mut Vec<(usize, Control)>,
+        configured: &mut BTreeSet<usize>,
     ) -> Result<(), Error> {
         let controls: Vec<_> = unpacked.iter().map(|package| (package.number, &package.control)).collect();
         let ready = configurable(&controls);
-        let ready = unpacked.iter().filter(|package| ready.contains(&package.number));
-        self.configure(Some(&configure::names(ready)))?;
+        self.configure_new(unpacked.iter().filter(|package| ready.contains(&package.number)), configured)?;
         let batch: BTreeSet<usize> =
             next_batch(&waiting.iter().map(|(number, control)| (*number, control)).collect::<Vec<_>>());
         for (_, control) in waiting.iter().filter(|(number, _)| batch.contains(number)) {
@@ -178,8 +192,8 @@ impl<'a> Build<'a> {
         self.database.add(&self.root, unpacked, again)
     }
 
-    fn configure(&mut self, names: Option<&[String]>) -> Result<(), Error> {
-        let (done, total) = (&mut self.configured, self.packages.len());
+    fn configure(&self, names: Option<&[String]>) -> Result<(), Error> {
+        let (done, total) = (&self.configured, self.packages.len());
         configure::without_services(&self.root, || {
             configure::configure(&self.scripts, &*self.options.progress, names, done, total)
         })

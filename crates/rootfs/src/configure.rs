@@ -1,5 +1,7 @@
 //! Runs maintainer scripts: `preinst` by hand, everything else through the root's own dpkg.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use sandbox::Network;
 use tree::{EntryPath, Metadata, Root};
 
@@ -51,7 +53,7 @@ pub(crate) fn configure(
     scripts: &Scripts,
     progress: &dyn Progress,
     names: Option<&[String]>,
-    done: &mut usize,
+    done: &AtomicUsize,
     total: usize,
 ) -> Result<(), Error> {
     let mut argv = vec!["/usr/bin/dpkg", "--force-confold", "--configure"];
@@ -63,8 +65,7 @@ pub(crate) fn configure(
         if let Some(package) =
             line.strip_prefix("Setting up ").and_then(|rest| rest.split_whitespace().next())
         {
-            progress.configuring(package, *done, total);
-            *done += 1;
+            progress.configuring(package, done.fetch_add(1, Ordering::Relaxed), total);
         }
     })
 }

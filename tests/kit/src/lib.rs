@@ -8,6 +8,8 @@
 //!   [`UbuntuSite`] makes both of Ubuntu's hosts. [`MirrorSubset`] fetches real packages for them.
 //! * [`Server`] serves a folder on the loopback interface, with a [`Fault`] for any path, and counts what was asked.
 //!   [`Proxy`] stands between a client and such a server.
+//! * [`MachineEmulation`] sets what the machine itself knows of the other architecture.
+//! * [`TinySite`] is a small archive that is served, with a [`toolbox`] of programs for roots made of it.
 //! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
 //! * [`Program`] is the program under test with a cache, a folder and an environment of its own.
 //! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them.
@@ -20,11 +22,13 @@ mod archive;
 mod compression;
 mod deb;
 mod diff;
+mod emulation;
 mod expanding;
 mod program;
 mod rootfs;
 mod server;
 mod tar;
+mod tiny;
 mod tool;
 mod user;
 
@@ -35,9 +39,11 @@ pub use archive::{
 pub use compression::Compression;
 pub use deb::{DebBuilder, repack};
 pub use diff::{Difference, rootfs_diff};
+pub use emulation::MachineEmulation;
 pub use program::{Program, shared_folder};
 pub use rootfs::{Network, Rootfs};
 pub use server::{Fault, Proxy, Request, Server};
 pub use tar::{Content, Member, MemberKind, TarBuilder};
+pub use tiny::{TinySite, machine_architecture, toolbox};
 pub use tool::{output, run, tool};
 pub use user::TestUser;

@@ -91,15 +91,23 @@ fn heap_sort<T: Copy>(items: &mut [T], less: &impl Fn(&T, &T) -> bool) {
 }
 
 /// Makes a heap with the greatest item first.
-fn make_heap<T: Copy>(items: &mut [T], less: &impl Fn(&T, &T) -> bool) {
+pub(super) fn make_heap<T: Copy>(items: &mut [T], less: &impl Fn(&T, &T) -> bool) {
     for hole in (0..items.len() / 2).rev() {
         let item = items[hole];
         sift(items, hole, item, less);
     }
 }
 
+/// Takes the last item into the heap that those before it are.
+pub(super) fn push_heap<T: Copy>(items: &mut [T], less: &impl Fn(&T, &T) -> bool) {
+    if let Some(last) = items.len().checked_sub(1) {
+        let item = items[last];
+        rise(items, last, 0, item, less);
+    }
+}
+
 /// Moves the greatest item to the end and makes a heap of the others.
-fn pop_heap<T: Copy>(items: &mut [T], less: &impl Fn(&T, &T) -> bool) {
+pub(super) fn pop_heap<T: Copy>(items: &mut [T], less: &impl Fn(&T, &T) -> bool) {
     if let Some((last, rest)) = items.split_last_mut()
         && let Some(greatest) = rest.first().copied()
     {
@@ -174,11 +182,14 @@ mod tests {
         }
 
         #[test]
-        fn heaps_give_the_greatest_first(keys in prop::collection::vec(0u8..99, 1..60)) {
+        fn heaps_give_the_greatest_first(keys in prop::collection::vec(0u8..99, 1..60), more in 0u8..99) {
             let less = |a: &u8, b: &u8| a < b;
             let mut heap = keys.clone();
             make_heap(&mut heap, &less);
+            heap.push(more);
+            push_heap(&mut heap, &less);
             let mut expected = keys;
+            expected.push(more);
             expected.sort_unstable();
             while let Some(greatest) = expected.pop() {
                 pop_heap(&mut heap, &less);

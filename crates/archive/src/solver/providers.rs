@@ -48,6 +48,20 @@ impl Marks<'_> {
         }
     }
 
+    /// Every version, candidate or not, that a link matches.
+    pub(super) fn all_targets(&self, id: PackageId, link: &Link) -> Vec<PackageId> {
+        let universe = self.universe;
+        let itself = universe.owner_name(id);
+        let ignores = |name: NameId| link.kind.is_negative() && name == itself;
+        let versions = universe
+            .versions_of(link.target)
+            .filter(|version| !ignores(link.target) && self.accepts(id, link, universe.version_of(*version)));
+        let provides = universe.provides_of(link.target).filter(|provide| {
+            !ignores(universe.owner_name(provide.owner)) && self.accepts_provide(id, link, provide)
+        });
+        versions.chain(provides.map(|provide| provide.owner)).collect()
+    }
+
     /// apt's preference among packages that match a link on `target`.
     fn prefer(&self, target: NameId, a: PackageId, b: PackageId) -> Ordering {
         let (a_name, b_name) = (self.universe.owner_name(a), self.universe.owner_name(b));

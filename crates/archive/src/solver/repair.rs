@@ -146,7 +146,7 @@ impl Repair<'_, '_> {
         several: bool,
         changed: &mut bool,
     ) -> Outcome {
-        let targets = self.all_targets(visit.id, link);
+        let targets = self.marks.all_targets(visit.id, link);
         let negative = link.kind.is_negative();
         if targets.is_empty() && !negative && !self.marks.get(visit.name).protected {
             if several {
@@ -309,19 +309,5 @@ impl Repair<'_, '_> {
         let mut providers =
             universe.provides_of(link.target).map(|provide| universe.owner_name(provide.owner));
         providers.find(|name| *name != itself).unwrap_or(link.target)
-    }
-
-    /// Every version, candidate or not, that a link matches.
-    fn all_targets(&self, id: PackageId, link: &Link) -> Vec<PackageId> {
-        let universe = self.marks.universe;
-        let itself = universe.owner_name(id);
-        let ignores = |name: NameId| link.kind.is_negative() && name == itself;
-        let versions = universe.versions_of(link.target).filter(|version| {
-            !ignores(link.target) && self.marks.accepts(id, link, universe.version_of(*version))
-        });
-        let provides = universe.provides_of(link.target).filter(|provide| {
-            !ignores(universe.owner_name(provide.owner)) && self.marks.accepts_provide(id, link, provide)
-        });
-        versions.chain(provides.map(|provide| provide.owner)).collect()
     }
 }

@@ -259,11 +259,8 @@ impl<'a> Loader<'a> {
                 let alternative = alternative?;
                 let target = self.target(&alternative);
                 let (relation, version) = self.constraint(&alternative);
-                // Nothing in solving asks for these two; only the order of their names matters.
-                if !matches!(kind, Kind::Replaces | Kind::Enhances) {
-                    let or_next = alternative.or_next;
-                    self.universe.links.push(Link { target, version, relation, kind, or_next });
-                }
+                let or_next = alternative.or_next;
+                self.universe.links.push(Link { target, version, relation, kind, or_next });
             }
         }
         Ok(())

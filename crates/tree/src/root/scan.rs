@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, Statx, StatxAttributes};
+use rustix::fs::{FileType, Mode, OFlags, Statx, StatxAttributes};
 
 use super::{Root, failed, read};
 use crate::{Entry, EntryPath, Kind, Result};
@@ -13,8 +13,9 @@ use crate::{Entry, EntryPath, Kind, Result};
 /// The entries of a [`Root`] in path order, the root itself first.
 ///
 /// Of several names of a file the first in path order is the [`Kind::File`], the others are [`Kind::HardLink`]s to it.
-/// What is mounted beneath the root is not entered: a mount point is an empty directory. Every entry is looked at through
-/// the descriptor of its directory.
+/// What is mounted beneath the root is not entered: a mount point is an empty directory. Sockets, which mean nothing without
+/// their process, are left out, as GNU tar leaves them out. Every entry is looked at through the descriptor of its
+/// directory.
 #[derive(Debug)]
 pub struct Scan<'r> {
     root: &'r Root,
@@ -85,7 +86,7 @@ impl Scan<'_> {
                 self.started = true;
                 let current =
                     Current { name: b".".to_vec(), path: EntryPath::ROOT, enter: true, first_of: None };
-                return self.entry(&Arc::clone(&self.root.directory), current, true).map(Some);
+                return self.entry(&Arc::clone(&self.root.directory), current, true);
             }
             Some(current) if current.enter => self.enter(&current)?,
             _ => {}
@@ -99,7 +100,9 @@ impl Scan<'_> {
             let path = directory.path.join(&name)?;
             let fd = Arc::clone(&directory.fd);
             let current = Current { name, path, enter: false, first_of: None };
-            return self.entry(&fd, current, false).map(Some);
+            if let Some(entry) = self.entry(&fd, current, false)? {
+                return Ok(Some(entry));
+            }
         }
     }
 
@@ -113,10 +116,14 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, parent: &OwnedFd, mut current: Current, is_root: bool) -> Result<Entry> {
+    /// The entry, or `None` for a socket.
+    fn entry(&mut self, parent: &OwnedFd, mut current: Current, is_root: bool) -> Result<Option<Entry>> {
         let fail = |errno| failed("look at", &current.path, errno);
         let parent = parent.as_fd();
         let status = read::status(parent, &current.name).map_err(fail)?;
+        if FileType::from_raw_mode(status.stx_mode.into()) == FileType::Socket {
+            return Ok(None);
+        }
         let mut kind = read::kind(parent, &current.name, &status).map_err(fail)?;
         let metadata = read::metadata(parent, &current.name, &status).map_err(fail)?;
         match kind {
@@ -134,7 +141,7 @@ impl Scan<'_> {
         }
         let path = current.path.clone();
         self.current = Some(current);
-        Ok(Entry { path, kind, metadata })
+        Ok(Some(Entry { path, kind, metadata }))
     }
 }
 

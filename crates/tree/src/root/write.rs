@@ -125,14 +125,8 @@ impl Root {
     /// # Errors
     /// [`Error::Entry`], also when `path` is a directory.
     pub fn replace(&self, path: &EntryPath, metadata: &Metadata, contents: &[u8]) -> Result<()> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
         let (parent, name) = self.locate_beneath("replace", path)?;
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let temporary = format!(".ovmlayer-{}-{number}", std::process::id());
-        let mut contents = contents;
-        self.create_in(&parent, temporary.as_bytes(), path, metadata, |file| {
-            copy(&mut contents, file, path)
-        })?;
+        let temporary = self.create_temporary(&parent, path, metadata, contents)?;
         let renamed = rustix::fs::renameat(parent.fd(), temporary.as_str(), parent.fd(), name);
         if let Err(errno) = renamed {
             discard(&parent, temporary.as_bytes());
@@ -143,6 +137,29 @@ impl Root {
             self.parents.clear();
         }
         Ok(())
+    }
+
+    /// Creates a file under a name of its own beside `path`; gives that name.
+    fn create_temporary(
+        &self,
+        parent: &Parent,
+        path: &EntryPath,
+        metadata: &Metadata,
+        contents: &[u8],
+    ) -> Result<String> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let name = format!(".ovmlayer-{}-{number}", std::process::id());
+            let mut rest = contents;
+            match self.create_in(parent, name.as_bytes(), path, metadata, |file| copy(&mut rest, file, path))
+            {
+                Ok(_) => return Ok(name),
+                // Left by a process that was killed; in a process namespace numbers soon come again.
+                Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn create_file(

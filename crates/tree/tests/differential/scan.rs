@@ -74,6 +74,18 @@ fn what_is_left_out_is_not_entered() {
     assert!(scan.next().is_none() && scan.next().is_none());
 }
 
+#[test]
+fn sockets_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "").unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s")).unwrap();
+    fs::write(folder.path().join("z"), "").unwrap();
+    let root = Root::open(folder.path(), Links::Refuse).unwrap();
+    let names: Vec<_> = root.scan().map(|entry| entry.unwrap().path.to_string()).collect();
+    assert_eq!(names, [".", "a", "z"]);
+    assert!(root.lstat(&path("s")).is_err());
+}
+
 /// A mount beneath the root is a directory without contents. This test runs itself once more in a mount namespace of its
 /// own, with a folder of the same file system mounted on `other`, which device numbers do not tell.
 #[test]

@@ -1,0 +1,97 @@
+//! A sample of damaged inputs for every target, the same in every run.
+//!
+//! `OVMLAYER_FUZZ_ROUNDS` sets the inputs per target (default 20,000), `OVMLAYER_FUZZ_SEED` the seed.
+
+#![expect(clippy::print_stdout, reason = "counts for `cargo xtask soak`")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ovmlayer_fuzz::mutate::Mutator;
+use ovmlayer_fuzz::{TARGETS, Target};
+
+const ROUNDS: u64 = 20_000;
+const SEED: u64 = 2;
+
+fn number(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
+        Err(_) => default,
+    }
+}
+
+fn sample(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("the target exists");
+    let (rounds, seed) = (number("OVMLAYER_FUZZ_ROUNDS", ROUNDS), number("OVMLAYER_FUZZ_SEED", SEED));
+    let seeds = (target.seeds)();
+    for input in &seeds {
+        (target.run)(input);
+    }
+    let mut mutator = Mutator::new(seed, &seeds, target.words);
+    for round in 0..rounds {
+        let input = mutator.next_input();
+        attempt(target, &input, &format!("seed {seed}, round {round}"));
+    }
+    println!("soak: fuzz {name}: {rounds} inputs, seed {seed}");
+}
+
+fn attempt(target: &Target, input: &[u8], which: &str) {
+    if catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_err() {
+        panic!("`{}` panics at {which} on {} bytes:\n{}", target.name, input.len(), input.escape_ascii());
+    }
+}
+
+#[test]
+fn tar() {
+    sample("tar");
+}
+
+#[test]
+fn deb() {
+    sample("deb");
+}
+
+#[test]
+fn control() {
+    sample("control");
+}
+
+#[test]
+fn version() {
+    sample("version");
+}
+
+#[test]
+fn packages() {
+    sample("packages");
+}
+
+#[test]
+fn release() {
+    sample("release");
+}
+
+/// The seeds are what the parsers accept, so that changes to them reach deep.
+#[test]
+fn seeds_are_accepted() {
+    let seeds = |name: &str| (TARGETS.iter().find(|target| target.name == name).expect("exists").seeds)();
+    for seed in seeds("deb") {
+        archive::deb::Deb::open(&seed[..]).expect("a package");
+    }
+    for (number, members) in [(0, 9), (2, 1)] {
+        let seeds = seeds("tar");
+        let mut reader = tree::tar::Reader::new(&seeds[number][..]);
+        let mut count = 0;
+        while reader.next().expect("a member").is_some() {
+            count += 1;
+        }
+        assert_eq!(count, members);
+    }
+    for seed in seeds("packages") {
+        let mut universe = archive::universe::Universe::new("amd64");
+        universe.add_index(archive::universe::Origin::new("x"), seed).expect("an index");
+        assert!(!universe.is_empty());
+    }
+    for seed in seeds("release") {
+        archive::release::Release::parse(std::str::from_utf8(&seed).expect("text")).expect("a release file");
+    }
+}
