@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::distro::Distro;
+use recipe::plan::Base;
 
 /// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
 ///
@@ -128,11 +129,14 @@ pub(crate) struct From {
     #[arg(long, value_name = "SUITE")]
     pub(crate) suite: Option<String>,
     /// The base of the main archive [default: the recipe's, this machine's own for the distribution, or a built-in one].
-    #[arg(long, value_name = "URL")]
-    pub(crate) mirror: Option<String>,
-    /// The base of the security archive.
-    #[arg(long, value_name = "URL")]
-    pub(crate) security_mirror: Option<String>,
+    ///
+    /// Ubuntu has arm64 at another place than amd64: give `--mirror amd64=URL --mirror arm64=URL`, or one URL for an archive
+    /// that has all architectures.
+    #[arg(long, value_name = "[ARCH=]URL")]
+    pub(crate) mirror: Vec<Base>,
+    /// The base of the security archive; like `--mirror`, it can be given for each architecture.
+    #[arg(long, value_name = "[ARCH=]URL")]
+    pub(crate) security_mirror: Vec<Base>,
     /// A file of OpenPGP keys that sign the archive, instead of the distribution's.
     #[arg(long, value_name = "FILE")]
     pub(crate) keyring: Option<PathBuf>,

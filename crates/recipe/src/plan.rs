@@ -1,6 +1,7 @@
 //! What exactly is asked for: a recipe joined with the command line, and where its packages come from.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use cache::Digest;
 
@@ -18,10 +19,10 @@ pub struct Origin {
     pub distro: Option<Distro>,
     /// The suite; the distribution's current one when none.
     pub suite: Option<String>,
-    /// The base of the main archive.
-    pub mirror: Option<String>,
-    /// The base of the security archive.
-    pub security_mirror: Option<String>,
+    /// The base of the main archive, for all architectures or for one; the last one that fits best counts.
+    pub mirror: Vec<Base>,
+    /// The base of the security archive, likewise.
+    pub security_mirror: Vec<Base>,
     /// A file of keys that sign the archive.
     pub keyring: Option<PathBuf>,
     /// A point in time for a snapshot archive.
@@ -30,6 +31,37 @@ pub struct Origin {
     pub offline: bool,
     /// After how many seconds without a byte a server is given up.
     pub timeout: Option<u64>,
+}
+
+/// Where an archive is. Ubuntu keeps architectures at different places, so it can be said for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// The architecture that it is for; none for all that have no base of their own.
+    pub architecture: Option<String>,
+    /// The address.
+    pub url: String,
+}
+
+impl FromStr for Base {
+    type Err = Error;
+
+    /// Reads `URL` or `ARCH=URL`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        // An address may well hold an equals sign, but not before its scheme.
+        let named = text.split_once('=').filter(|(name, _)| !name.contains([':', '/', '?']));
+        let Some((name, url)) = named else { return Ok(Self { architecture: None, url: text.to_owned() }) };
+        known_architecture(name)?;
+        Ok(Self { architecture: Some(name.to_owned()), url: url.to_owned() })
+    }
+}
+
+impl Base {
+    /// The address for `architecture` among `bases`.
+    #[must_use]
+    pub fn choose<'b>(bases: &'b [Self], architecture: &str) -> Option<&'b str> {
+        let last = |wanted| bases.iter().rev().find(|base| base.architecture.as_deref() == wanted);
+        last(Some(architecture)).or_else(|| last(None)).map(|base| base.url.as_str())
+    }
 }
 
 /// The role of an archive.
@@ -179,12 +211,44 @@ fn architectures(found: &Found, origin: &Origin) -> Result<Vec<String>, Error> {
         if origin.architectures.is_empty() { &found.recipe.architectures } else { &origin.architectures };
     let mut architectures: Vec<String> = Vec::new();
     for name in wanted {
-        if !ARCHITECTURES.contains(&name.as_str()) {
-            return Err(Error::UnknownArchitecture { name: name.clone(), known: ARCHITECTURES.join(", ") });
-        }
+        known_architecture(name)?;
         if !architectures.contains(name) {
             architectures.push(name.clone());
         }
     }
     Ok(architectures)
+}
+
+fn known_architecture(name: &str) -> Result<(), Error> {
+    if ARCHITECTURES.contains(&name) {
+        return Ok(());
+    }
+    Err(Error::UnknownArchitecture { name: name.to_owned(), known: ARCHITECTURES.join(", ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_is_for_all_architectures_or_for_one() {
+        let cases = [
+            ("http://a/ubuntu", None, "http://a/ubuntu"),
+            ("arm64=http://a/ports", Some("arm64"), "http://a/ports"),
+            ("http://a/?b=c", None, "http://a/?b=c"),
+        ];
+        for (text, architecture, url) in cases {
+            let base = Base { architecture: architecture.map(str::to_owned), url: url.to_owned() };
+            assert_eq!(text.parse::<Base>().expect("a base"), base, "{text}");
+        }
+        assert!("vax=http://a".parse::<Base>().is_err());
+    }
+
+    #[test]
+    fn the_base_that_fits_best_counts() {
+        let bases = ["arm64=ports", "first", "last"].map(|text| text.parse::<Base>().expect("a base"));
+        assert_eq!(Base::choose(&bases, "arm64"), Some("ports"));
+        assert_eq!(Base::choose(&bases, "amd64"), Some("last"));
+        assert_eq!(Base::choose(&bases[..1], "amd64"), None);
+    }
 }

@@ -19,7 +19,7 @@ use crate::distro::machine_architecture;
 use crate::events::{Event, Events};
 use crate::format::Variant;
 use crate::lock::{FORMAT, Lock, Package, Release};
-use crate::plan::{Archive, ArchiveKind, Origin, Plan};
+use crate::plan::{Archive, ArchiveKind, Base, Origin, Plan};
 use crate::{Error, emulator};
 
 /// Where this machine's apt has its configuration.
@@ -240,8 +240,9 @@ impl<'a> Resolver<'a> {
         }
         let security = self.plan.archives.iter().find(|archive| archive.kind == ArchiveKind::Security);
         let main = self.plan.archives.iter().find(|archive| archive.kind == ArchiveKind::Main);
-        let given = |command: &Option<String>, archive: Option<&'a Archive>| -> Option<String> {
-            command.clone().or_else(|| archive.and_then(|archive| archive.recipe_address.clone()))
+        let given = |command: &[Base], archive: Option<&'a Archive>| -> Option<String> {
+            let command = Base::choose(command, architecture).map(str::to_owned);
+            command.or_else(|| archive.and_then(|archive| archive.recipe_address.clone()))
         };
         let (main, security) =
             (given(&self.origin.mirror, main), given(&self.origin.security_mirror, security));

@@ -11,7 +11,7 @@ use archive::deb822::Stanza;
 use tree::{EntryPath, Metadata, Root};
 
 use crate::folder;
-use crate::triggers::Triggers;
+use crate::triggers::{self, Triggers};
 use crate::unpack::{Unpacked, effective_preinst};
 use crate::{Error, Package};
 
@@ -58,6 +58,15 @@ impl Control {
             (&control.name, &control.version, &control.architecture),
             (&package.name, &package.version, &package.architecture),
         );
+        // A second one would become a package of its own in dpkg's database.
+        if files.control().trim().lines().any(|line| line.trim().is_empty()) {
+            return Err(wrong(
+                "its control file has an empty line, after which another package could follow".into(),
+            ));
+        }
+        if let Some(name) = files.get("triggers").and_then(triggers::bad_name) {
+            return Err(wrong(format!("it is interested in `{name}`, which is no name of a trigger")));
+        }
         if found != expected {
             return Err(wrong(format!(
                 "the .deb holds {} {} for {}, but the index promised {} for {}",

@@ -68,9 +68,9 @@ impl Ledger {
         }
     }
 
-    /// Makes `package` the owner of `path`, whoever had it.
-    pub(crate) fn take_over(&self, path: &EntryPath, package: usize) {
-        let owner = Owner { package, directory: None, settled: true };
+    /// Makes `package` the owner of `path`, whoever had it; with `directory`, as a directory of that metadata.
+    pub(crate) fn take_over(&self, path: &EntryPath, package: usize, directory: Option<Metadata>) {
+        let owner = Owner { package, settled: directory.is_none(), directory };
         self.paths.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), owner);
     }
 

@@ -12,15 +12,7 @@ pub(crate) struct Triggers {
 impl Triggers {
     /// Registers what the `triggers` file of `package` (as dpkg's database names it) is interested in.
     pub(crate) fn register(&mut self, package: &str, control: &[u8]) {
-        for line in String::from_utf8_lossy(control).lines() {
-            let line = line.split('#').next().unwrap_or_default();
-            let mut words = line.split_whitespace();
-            let (Some(directive), Some(trigger)) = (words.next(), words.next()) else { continue };
-            let suffix = match directive {
-                "interest" | "interest-await" => "",
-                "interest-noawait" => "/noawait",
-                _ => continue,
-            };
+        for (trigger, suffix) in interests(&String::from_utf8_lossy(control)) {
             self.interests.entry(trigger.to_owned()).or_default().push(format!("{package}{suffix}"));
         }
     }
@@ -60,6 +52,31 @@ impl Triggers {
             .map(|(trigger, awaited)| format!("{trigger} {}\n", if awaited { package } else { "-" }))
             .collect()
     }
+}
+
+/// The triggers that a `triggers` file is interested in, each with `/noawait` where it says so.
+fn interests(text: &str) -> impl Iterator<Item = (&str, &'static str)> {
+    text.lines().filter_map(|line| {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let (directive, trigger) = (words.next()?, words.next()?);
+        match directive {
+            "interest" | "interest-await" => Some((trigger, "")),
+            "interest-noawait" => Some((trigger, "/noawait")),
+            _ => None,
+        }
+    })
+}
+
+/// The first name in a `triggers` file that names no trigger. A named trigger goes by the rules for names of packages,
+/// and becomes the name of a file in dpkg's database; anything else is an absolute path.
+pub(crate) fn bad_name(control: &[u8]) -> Option<String> {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-+.".contains(&c);
+    let good = |name: &str| {
+        let named = name.bytes().all(plain) && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        named || name.starts_with('/')
+    };
+    let text = String::from_utf8_lossy(control);
+    interests(&text).map(|(name, _)| name).find(|name| !good(name)).map(str::to_owned)
 }
 
 /// `path` itself and the directories above it, without `/`.

@@ -228,14 +228,24 @@ impl Members<'_> {
             Claim::New | Claim::Shared => folder::ensure(self.unpacker.root, path, self.unpacker.epoch)
                 .map_err(|source| self.failed(source).into()),
             Claim::OrderMatters(owner) if owner == self.job.number => {
-                Err(self.refused(path, "beneath a symbolic link of the same package").into())
+                Err(self.refused(path, "as or beneath what it has as a link or file").into())
             }
-            // dpkg keeps a link that leads to a directory.
-            Claim::OrderMatters(_) if self.unpacker.serial.is_some() => Ok(()),
-            Claim::OrderMatters(_) => {
-                Err(Stop::OrderMatters(self.refused(path, "which another package has too")))
-            }
+            Claim::OrderMatters(owner) => self.directory_over(path, metadata, owner),
         }
+    }
+
+    /// Settles about a directory where package number `owner` has something else.
+    fn directory_over(&mut self, path: &EntryPath, metadata: &Metadata, owner: usize) -> Result<(), Stop> {
+        let (root, epoch) = (self.unpacker.root, self.unpacker.epoch);
+        // dpkg keeps a link that leads to a directory.
+        if self.unpacker.serial.is_some() && folder::ensure(root, path, epoch).is_ok() {
+            return Ok(());
+        }
+        if self.settle(path, owner)? {
+            self.unpacker.ledger.take_over(path, self.job.number, Some(metadata.clone()));
+            folder::ensure(root, path, epoch).map_err(|source| self.failed(source))?;
+        }
+        Ok(())
     }
 
     /// Makes sure that the directory above `path` is there, also when the package does not bring it.
@@ -251,6 +261,9 @@ impl Members<'_> {
     /// Places anything but a directory; tells whether the package owns it now.
     fn other(&mut self, entry: &tree::Entry, path: EntryPath, data: &mut dyn Read) -> Result<bool, Stop> {
         if self.is_merged(&entry.path) {
+            if !leads_into_usr(entry) {
+                return Err(self.refused(&entry.path, "where a merged /usr has its link").into());
+            }
             self.unpacker
                 .root
                 .set_metadata(&entry.path, &entry.metadata)
@@ -323,7 +336,7 @@ impl Members<'_> {
         let Some((_, theirs)) = unpacked.iter().find(|(number, _)| *number == owner) else { return Ok(true) };
         match settle(self.control, theirs) {
             Settlement::TakeOver => {
-                self.unpacker.ledger.take_over(path, self.job.number);
+                self.unpacker.ledger.take_over(path, self.job.number, None);
                 self.unpacker.root.remove_file(path).map_err(|source| self.failed(source))?;
                 Ok(true)
             }
@@ -371,6 +384,13 @@ impl Read for Hashing<'_> {
 /// `path` as dpkg's database names it: absolute, the root as `/.`.
 fn absolute(path: &EntryPath) -> Vec<u8> {
     if path.is_root() { b"/.".to_vec() } else { [b"/", path.as_bytes()].concat() }
+}
+
+/// Whether `entry` is the link that a merged /usr has in its place.
+fn leads_into_usr(entry: &tree::Entry) -> bool {
+    let Kind::Symlink { target } = &entry.kind else { return false };
+    let relative = target.strip_prefix(b"/").unwrap_or(target);
+    relative.strip_prefix(b"usr/") == Some(entry.path.as_bytes())
 }
 
 /// Where `path` really is when the directories `merged` are links into `usr`.
