@@ -31,17 +31,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn builds_of_root_end_cleanly() {
-    rounds("root", &Stage::new(None), 0);
+    println!("{}", rounds("root", &Stage::new(None), 0));
 }
 
 #[test]
 fn builds_of_an_ordinary_user_end_cleanly() {
     let user = TestUser::create();
-    rounds("an ordinary user", &Stage::new(Some(&user)), 1);
+    println!("{}", rounds("an ordinary user", &Stage::new(Some(&user)), 1));
 }
 
-/// Ends this test's half of the builds.
-fn rounds(who: &str, stage: &Stage<'_>, half: u64) {
+/// Ends this test's half of the builds and gives the counts.
+fn rounds(who: &str, stage: &Stage<'_>, half: u64) -> String {
     let kills = number("OVMLAYER_KILLS").unwrap_or(6);
     let seed = number("OVMLAYER_SEED").unwrap_or(1);
     let mut random = Random(seed + half);
@@ -66,7 +66,7 @@ fn rounds(who: &str, stage: &Stage<'_>, half: u64) {
     }
     assert!(ended.keys().any(|outcome| outcome.ends_with("ended")), "no build was ended: {ended:?}");
     let counts: Vec<String> = ended.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
-    println!("soak: clean end as {who}: {} builds, {}, seed {seed}", kills.div_ceil(2), counts.join(", "));
+    format!("soak: clean end as {who}: {} builds, {}, seed {seed}", kills.div_ceil(2), counts.join(", "))
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -285,8 +285,8 @@ impl Members<'_> {
         }
         let is_conffile = self.control.is_conffile(&absolute(&entry.path));
         if is_conffile && matches!(entry.kind, Kind::File { .. }) {
-            target = with_suffix(path, NEW_CONFFILE)
-                .map_err(|_| self.refused(path, "whose name is too long"))?;
+            target =
+                with_suffix(path, NEW_CONFFILE).map_err(|_| self.refused(path, "whose name is too long"))?;
         }
         self.create(entry, &target, is_conffile, data)?;
         Ok(true)
