@@ -11,7 +11,9 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use testkit::{DebBuilder, Fault, Package, Program, SigningKey, SuiteBuilder, TinySite, toolbox};
+use testkit::{
+    DebBuilder, Fault, Package, Program, SigningKey, SuiteBuilder, TinySite, machine_architecture, toolbox,
+};
 
 /// The messages that are expected.
 const MESSAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/faults.messages");
@@ -103,7 +105,9 @@ impl<'k> Stage<'k> {
         let text = message
             .replace(&self.site.server().url(), "http://SITE")
             .replace(&site, "SITE")
-            .replace(&folder, "FOLDER");
+            .replace(&folder, "FOLDER")
+            .replace(&format!("binary-{}", machine_architecture()), "binary-ARCH")
+            .replace(&format!("no architecture `{}`", machine_architecture()), "no architecture `ARCH`");
         let text: Vec<String> = text.split(' ').map(steady_word).collect();
         text.join(" ").trim_end().to_owned()
     }

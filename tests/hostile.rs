@@ -151,7 +151,7 @@ const LINKS: &[Case] = &[
     case(
         "a hard link to what is not there",
         |_| packed(&[deb("evil").dir("usr").member(hard_link("./usr/a", "./usr/b"))]),
-        &["`evil`", "usr/b"],
+        &["`evil`", "usr/a"],
     ),
 ];
 

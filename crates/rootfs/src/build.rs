@@ -54,8 +54,10 @@ pub struct Build<'a> {
     ledger: Ledger,
     database: Database,
     scripts: Scripts,
+    /// The numbers of the packages that are configured, as far as they were named.
+    configured: BTreeSet<usize>,
     /// How many packages dpkg has begun to configure.
-    configured: AtomicUsize,
+    begun: AtomicUsize,
 }
 
 impl<'a> Build<'a> {
@@ -89,8 +91,9 @@ impl<'a> Build<'a> {
                 unpacker(&options, &root, &ledger, Some(&Mutex::default()), first.len()).in_order(&first)?
             }
         };
-        let mut build =
-            Self { options, packages, root, ledger, database, scripts, configured: AtomicUsize::new(0) };
+        let configured = BTreeSet::new();
+        let begun = AtomicUsize::new(0);
+        let mut build = Self { options, packages, root, ledger, database, scripts, configured, begun };
         build.finish(outcomes)?;
         Ok(build)
     }
@@ -116,7 +119,7 @@ impl<'a> Build<'a> {
                 Outcome::NeedsPreinst(control) => waiting.push((number, control)),
             }
         }
-        self.record(&unpacked, false)?;
+        self.record(&mut [], &mut unpacked, false)?;
         configure::without_services(&self.root, || {
             for package in &unpacked {
                 configure::preinst(&self.scripts, &self.root, &package.control)?;
@@ -124,26 +127,12 @@ impl<'a> Build<'a> {
             Ok(())
         })?;
         // As installers do: the essential packages are complete before scripts of others run.
-        let essential = |package: &&Unpacked| self.packages[package.number].essential;
-        let mut configured = BTreeSet::new();
-        self.configure_new(unpacked.iter().filter(essential), &mut configured)?;
+        let packages = self.packages;
+        self.configure_some(&unpacked, |number| packages[number].essential)?;
         while !waiting.is_empty() {
-            self.later_wave(&mut unpacked, &mut waiting, &mut configured)?;
+            self.later_wave(&mut unpacked, &mut waiting)?;
         }
         self.configure(None)
-    }
-
-    /// Configures those of `packages` that are not in `configured`, which dpkg would refuse to do again.
-    fn configure_new<'u>(
-        &self,
-        packages: impl Iterator<Item = &'u Unpacked>,
-        configured: &mut BTreeSet<usize>,
-    ) -> Result<(), Error> {
-        let new: Vec<&Unpacked> = packages.filter(|package| configured.insert(package.number)).collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        self.configure(Some(&configure::names(new.into_iter())))
     }
 
     /// Configures what can be, then runs the `preinst` of the next packages and unpacks them.
@@ -151,11 +140,10 @@ impl<'a> Build<'a> {
         &mut self,
         unpacked: &mut Vec<Unpacked>,
         waiting: &mut Vec<(usize, Control)>,
-        configured: &mut BTreeSet<usize>,
     ) -> Result<(), Error> {
         let controls: Vec<_> = unpacked.iter().map(|package| (package.number, &package.control)).collect();
         let ready = configurable(&controls);
-        self.configure_new(unpacked.iter().filter(|package| ready.contains(&package.number)), configured)?;
+        self.configure_some(unpacked, |number| ready.contains(&number))?;
         let batch: BTreeSet<usize> =
             next_batch(&waiting.iter().map(|(number, control)| (*number, control)).collect::<Vec<_>>());
         for (_, control) in waiting.iter().filter(|(number, _)| batch.contains(number)) {
@@ -172,28 +160,55 @@ impl<'a> Build<'a> {
             ..unpacker(&self.options, &self.root, &self.ledger, Some(&serial), self.packages.len())
         };
         let new = unpacker.in_order(&jobs)?;
-        let new: Vec<Unpacked> = new
+        let mut new: Vec<Unpacked> = new
             .into_iter()
             .filter_map(|outcome| match outcome {
                 Outcome::Unpacked(package) => Some(package),
                 Outcome::NeedsPreinst(_) => None,
             })
             .collect();
-        self.record(&new, true)?;
+        self.record(unpacked, &mut new, true)?;
         unpacked.extend(new);
         Ok(())
     }
 
-    /// Finishes the unpacking of `unpacked`: directories get their metadata, the database its entries.
-    fn record(&mut self, unpacked: &[Unpacked], again: bool) -> Result<(), Error> {
+    /// Finishes the unpacking of `new`: directories get their metadata, the database its entries. Packages of `earlier`
+    /// waves lose what `new` ones took over.
+    fn record(&mut self, earlier: &mut [Unpacked], new: &mut [Unpacked], again: bool) -> Result<(), Error> {
         for (path, metadata) in self.ledger.settle_directories() {
             self.root.set_metadata(&path, &metadata)?;
         }
-        self.database.add(&self.root, unpacked, again)
+        let merged = merged(self.options.architecture);
+        for (owner, path) in self.ledger.take_lost() {
+            if let Some(package) = new.iter_mut().find(|package| package.number == owner) {
+                package.lose(&path, merged);
+            }
+            let package = earlier.iter_mut().find(|package| package.number == owner);
+            if let Some(package) = package
+                && package.lose(&path, merged)
+            {
+                package.control.write_list(&self.root, self.options.epoch, &package.paths)?;
+            }
+        }
+        self.database.add(&self.root, new, again)
+    }
+
+    /// Configures those of `unpacked` that `which` names and that are not configured yet: dpkg refuses to do it twice.
+    fn configure_some(&mut self, unpacked: &[Unpacked], which: impl Fn(usize) -> bool) -> Result<(), Error> {
+        let these: Vec<&Unpacked> = unpacked
+            .iter()
+            .filter(|package| which(package.number) && !self.configured.contains(&package.number))
+            .collect();
+        if these.is_empty() {
+            return Ok(());
+        }
+        self.configure(Some(&configure::names(these.iter().copied())))?;
+        self.configured.extend(these.iter().map(|package| package.number));
+        Ok(())
     }
 
     fn configure(&self, names: Option<&[String]>) -> Result<(), Error> {
-        let (done, total) = (&self.configured, self.packages.len());
+        let (done, total) = (&self.begun, self.packages.len());
         configure::without_services(&self.root, || {
             configure::configure(&self.scripts, &*self.options.progress, names, done, total)
         })

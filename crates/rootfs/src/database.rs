@@ -130,21 +130,28 @@ impl Control {
             self.write_info_file(root, &file.name, &Metadata::new(file.mode, epoch), &file.contents)?;
         }
         match sums {
-            Some(sums) if !sums.is_empty() => {
+            Some(sums) => {
                 self.write_info_file(root, "md5sums", &Metadata::new(0o644, epoch), sums.as_bytes())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
-    /// Writes the list of the package's paths.
+    /// Writes the list of the package's paths, in the place of an earlier one.
     pub(crate) fn write_list(&self, root: &Root, epoch: i64, paths: &[Vec<u8>]) -> Result<(), Error> {
         let mut list = Vec::with_capacity(paths.iter().map(|path| path.len() + 1).sum());
         for path in paths {
             list.extend_from_slice(path);
             list.push(b'\n');
         }
-        self.write_info_file(root, "list", &Metadata::new(0o644, epoch), &list)
+        Ok(root.replace(&self.info_path("list")?, &Metadata::new(0o644, epoch), &list)?)
+    }
+
+    fn info_path(&self, member: &str) -> Result<EntryPath, Error> {
+        admin(&format!("info/{}.{member}", self.info_name())).ok_or_else(|| Error::Control {
+            package: self.name.clone(),
+            message: format!("odd member name `{member}`"),
+        })
     }
 
     fn write_info_file(
@@ -154,10 +161,7 @@ impl Control {
         metadata: &Metadata,
         data: &[u8],
     ) -> Result<(), Error> {
-        let path = admin(&format!("info/{}.{member}", self.info_name())).ok_or_else(|| Error::Control {
-            package: self.name.clone(),
-            message: format!("odd member name `{member}`"),
-        })?;
+        let path = self.info_path(member)?;
         root.write_file(&path, metadata, &mut &data[..])?;
         Ok(())
     }

@@ -14,6 +14,8 @@ use tree::{EntryPath, Metadata};
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     paths: Mutex<HashMap<EntryPath, Owner>>,
+    /// What packages had and another one took over, since it was last asked for.
+    lost: Mutex<Vec<(usize, EntryPath)>>,
 }
 
 /// Who brought a path first.
@@ -71,7 +73,16 @@ impl Ledger {
     /// Makes `package` the owner of `path`, whoever had it; with `directory`, as a directory of that metadata.
     pub(crate) fn take_over(&self, path: &EntryPath, package: usize, directory: Option<Metadata>) {
         let owner = Owner { package, settled: directory.is_none(), directory };
-        self.paths.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), owner);
+        let before = self.paths.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), owner);
+        if let Some(before) = before.filter(|before| before.package != package) {
+            let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.push((before.package, path.clone()));
+        }
+    }
+
+    /// The paths that packages have lost to others since the last call.
+    pub(crate) fn take_lost(&self) -> Vec<(usize, EntryPath)> {
+        std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The directories that are new since the last call, children before their parents, with the metadata to set.

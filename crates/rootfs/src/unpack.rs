@@ -5,7 +5,7 @@
 //! one worker in dpkg's order, with dpkg's rules for replaced files ([`crate::conflict`]). That is rare: a file in two
 //! packages of one suite is a bug that archives look for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -42,6 +42,19 @@ pub(crate) struct Unpacked {
     pub(crate) control: Control,
     /// The paths as its members name them, absolute, in the order of the members; what its `.list` will say.
     pub(crate) paths: Vec<Vec<u8>>,
+}
+
+impl Unpacked {
+    /// Takes what is at `path` in the tree off the package's list; tells whether it was there.
+    pub(crate) fn lose(&mut self, path: &EntryPath, merged: &[&str]) -> bool {
+        let is_it = |named: &Vec<u8>| {
+            EntryPath::parse(named.strip_prefix(b"/").unwrap_or(named))
+                .is_ok_and(|named| merge_usr(&named, merged) == *path)
+        };
+        let before = self.paths.len();
+        self.paths.retain(|named| !is_it(named));
+        self.paths.len() != before
+    }
 }
 
 /// What became of a package.
@@ -161,11 +174,12 @@ impl Unpacker<'_> {
             job,
             control: &control,
             paths: Vec::new(),
+            links: Vec::new(),
             seen: HashSet::new(),
             sums: None,
         };
         if control.file("md5sums").is_none() {
-            members.sums = Some(String::new());
+            members.sums = Some(Sums::default());
         }
         let (_, mut data) = deb.into_data(limit).map_err(failed)?;
         while let Some(member) =
@@ -176,8 +190,9 @@ impl Unpacker<'_> {
             }
             members.place(&member.entry, &mut data.data())?;
         }
-        let (paths, sums) = (members.paths, members.sums);
-        control.write_info(self.root, self.epoch, sums)?;
+        let (mut paths, links, sums) = (members.paths, members.links, members.sums);
+        paths.extend(links);
+        control.write_info(self.root, self.epoch, sums.map(|sums| sums.text))?;
         self.progress.unpacked(self.done.fetch_add(1, Ordering::Relaxed) + 1, self.total);
         Ok(Outcome::Unpacked(Unpacked { number: job.number, control, paths }))
     }
@@ -189,10 +204,26 @@ struct Members<'a> {
     job: Job<'a>,
     control: &'a Control,
     paths: Vec<Vec<u8>>,
+    /// Those of symbolic links: dpkg makes and lists them after everything else.
+    links: Vec<Vec<u8>>,
     /// The directories that this package has brought.
     seen: HashSet<EntryPath>,
     /// The text of `md5sums`, when the package brings none: dpkg makes one then.
-    sums: Option<String>,
+    sums: Option<Sums>,
+}
+
+/// The text of a `md5sums` in the making, and the sums by path, for hard links have that of their file.
+#[derive(Default)]
+struct Sums {
+    text: String,
+    by_path: HashMap<EntryPath, String>,
+}
+
+impl Sums {
+    fn add(&mut self, path: &EntryPath, sum: String) {
+        self.text.push_str(&format!("{sum}  {}\n", String::from_utf8_lossy(path.as_bytes())));
+        self.by_path.insert(path.clone(), sum);
+    }
 }
 
 impl Members<'_> {
@@ -211,7 +242,8 @@ impl Members<'_> {
                 }
             }
         }
-        self.paths.push(named);
+        let list = if matches!(entry.kind, Kind::Symlink { .. }) { &mut self.links } else { &mut self.paths };
+        list.push(named);
         Ok(())
     }
 
@@ -288,28 +320,21 @@ impl Members<'_> {
             target =
                 with_suffix(path, NEW_CONFFILE).map_err(|_| self.refused(path, "whose name is too long"))?;
         }
-        self.create(entry, &target, is_conffile, data)?;
+        self.create(entry, &target, data)?;
         Ok(true)
     }
 
-    fn create(
-        &mut self,
-        entry: &tree::Entry,
-        target: &EntryPath,
-        is_conffile: bool,
-        data: &mut dyn Read,
-    ) -> Result<(), Stop> {
+    fn create(&mut self, entry: &tree::Entry, target: &EntryPath, data: &mut dyn Read) -> Result<(), Stop> {
         let root = self.unpacker.root;
         let done = match &entry.kind {
             Kind::File { .. } => match &mut self.sums {
-                Some(sums) if !is_conffile => {
+                Some(sums) => {
                     let mut hashing = Hashing { inner: data, md5: Md5::new() };
                     let done = root.write_file(target, &entry.metadata, &mut hashing).map(drop);
-                    let sum = hex::encode(hashing.md5.finalize());
-                    sums.push_str(&format!("{sum}  {}\n", String::from_utf8_lossy(entry.path.as_bytes())));
+                    sums.add(&entry.path, hex::encode(hashing.md5.finalize()));
                     done
                 }
-                _ => root.write_file(target, &entry.metadata, data).map(drop),
+                None => root.write_file(target, &entry.metadata, data).map(drop),
             },
             Kind::Symlink { target: to } => root.symlink(target, to, &entry.metadata),
             Kind::HardLink { target: first } => {
@@ -318,6 +343,11 @@ impl Members<'_> {
                 if self.control.is_conffile(&absolute(first)) {
                     first_path = with_suffix(&first_path, NEW_CONFFILE)
                         .map_err(|_| self.refused(&first_path, "whose name is too long"))?;
+                }
+                if let Some(sums) = &mut self.sums
+                    && let Some(sum) = sums.by_path.get(first).cloned()
+                {
+                    sums.add(&entry.path, sum);
                 }
                 root.hard_link(target, &first_path)
             }

@@ -138,11 +138,14 @@ impl Member {
         self
     }
 
-    /// The same with another owner and group.
+    /// The same with another owner and group, whose names are not known: dpkg goes by a name before a number.
     #[must_use]
-    pub const fn owner(mut self, uid: u32, gid: u32) -> Self {
+    pub fn owner(mut self, uid: u32, gid: u32) -> Self {
         self.uid = uid;
         self.gid = gid;
+        if (uid, gid) != (0, 0) {
+            self.owner_name.clear();
+        }
         self
     }
 
