@@ -11,7 +11,13 @@ use recipe::plan::Base;
 /// No daemon and no root are needed. Downloads are kept in $XDG_CACHE_HOME/ovmlayer-rootfs. Start with
 /// `ovmlayer-rootfs doctor`, which says what this machine can do, then `ovmlayer-rootfs build base-rootfs`.
 #[derive(Debug, Parser)]
-#[command(name = "ovmlayer-rootfs", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "ovmlayer-rootfs",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 #[command(after_help = "Exit status: 0 done, 1 failed, 2 wrong usage.")]
 pub(crate) struct Cli {
     #[command(subcommand)]

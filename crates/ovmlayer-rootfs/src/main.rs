@@ -15,7 +15,7 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    match command::run(cli) {
+    match command::run(&cli) {
         Ok(code) => code,
         Err(error) => {
             printer::error(&*error);

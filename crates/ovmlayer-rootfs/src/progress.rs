@@ -101,7 +101,7 @@ impl Events for Shown {
                         if let Some(text) = self.text(&event) {
                             printer::note(&text);
                         }
-                    })
+                    });
                 }
                 Event::Artifact { .. } => {}
                 _ => {

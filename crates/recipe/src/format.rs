@@ -372,6 +372,25 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_has_an_example_that_is_valid_and_names_every_key() {
+        let page = include_str!("../../../docs/recipes.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        Recipe::parse(example.expect("an example"), Path::new("docs/recipes.md")).expect("a valid recipe");
+        let source = include_str!("format.rs").split("mod tests").next().expect("the format");
+        let fields = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("    pub "))
+            .filter(|line| !line.starts_with("fn "));
+        let keys: Vec<String> =
+            fields.filter_map(|line| line.split(':').next()).map(|name| name.replace('_', "-")).collect();
+        assert!(keys.len() > 25, "{keys:?}");
+        for key in keys {
+            let named = page.contains(&format!("`{key}`")) || page.contains(&format!("`{key}."));
+            assert!(named, "docs/recipes.md does not explain `{key}`");
+        }
+    }
+
+    #[test]
     fn packages_are_named_per_distribution() {
         let body = "output = \"x\"\n[[steps]]\npackages = [\"zsh\", { debian = \"a\", ubuntu = \"b\" }, \"zsh\", { ubuntu = \"c\" }]\n";
         let recipe = Recipe::parse(&format!("{HEAD}{body}"), Path::new("r.toml")).expect("a recipe");

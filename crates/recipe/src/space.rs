@@ -11,13 +11,14 @@ use crate::Error;
 const NOTHING: u64 = 1 << 20;
 
 /// `error`, which happened while `folder` was written to; `choose` is the option that chooses another folder.
-pub(crate) fn explain<'a>(folder: &'a Path, choose: &'static str) -> impl Fn(Error) -> Error + 'a {
+pub(crate) fn explain(folder: &Path, choose: &'static str) -> impl Fn(Error) -> Error + use<> {
+    let folder = folder.to_owned();
     move |error| {
         if matches!(error, Error::Interrupted | Error::NoSpace { .. }) || is_about_cache(&error) {
             return error;
         }
-        if says_so(&error) || is_full(folder) {
-            return Error::NoSpace { folder: folder.into(), choose, source: Box::new(error) };
+        if says_so(&error) || is_full(&folder) {
+            return Error::NoSpace { folder: folder.clone(), choose, source: Box::new(error) };
         }
         error
     }

@@ -101,7 +101,7 @@ fn reclaim(parent: &Path, target: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(parent).map_err(Error::io("read", parent))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let owner = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".tmp"));
-        if !owner.is_some_and(|owner| owner.parse::<u32>().is_ok()) {
+        if owner.is_none_or(|owner| owner.parse::<u32>().is_err()) {
             continue;
         }
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());

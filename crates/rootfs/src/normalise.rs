@@ -102,7 +102,7 @@ impl Normalise<'_> {
                 Rule::Empty => self.empty(&path, &entry)?,
                 Rule::EmptyFiles => self.each_file(&path, &|path, entry| self.empty(path, entry))?,
                 Rule::RemoveFiles => {
-                    self.each_file(&path, &|path, _| Ok(self.root.remove_file(path).map(drop)?))?
+                    self.each_file(&path, &|path, _| Ok(self.root.remove_file(path).map(drop)?))?;
                 }
             }
         }

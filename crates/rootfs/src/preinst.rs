@@ -43,7 +43,7 @@ mod tests {
             ("one more command", format!("#!/bin/sh\n{helper}\nmkdir /a\n"), false),
             (
                 "a second command on the line",
-                format!("#!/bin/sh\ndpkg-maintscript-helper rm_conffile /a; rm /b -- \"$@\"\n"),
+                "#!/bin/sh\ndpkg-maintscript-helper rm_conffile /a; rm /b -- \"$@\"\n".into(),
                 false,
             ),
             (

@@ -13,11 +13,13 @@ const PACKAGES: &[(&str, &str)] = &[
     ("newuidmap", "uidmap"),
     ("python3", "python3"),
     ("runc", "runc"),
+    ("script", "bsdutils"),
     ("setpriv", "util-linux"),
     ("tar", "tar"),
     ("timeout", "coreutils"),
     ("useradd", "passwd"),
     ("userdel", "passwd"),
+    ("usermod", "passwd"),
 ];
 
 /// The path of a program, looked up in `PATH` and in the folders of system programs.

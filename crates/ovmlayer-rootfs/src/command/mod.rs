@@ -14,11 +14,11 @@ use crate::cli::{Cli, Command, From};
 use crate::printer;
 
 /// Runs the command that `cli` names.
-pub(crate) fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
+pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     match &cli.command {
-        Command::Build(build) => build::run(&cli, build),
+        Command::Build(build) => build::run(cli, build),
         Command::List => list::run(cli.json),
-        Command::Lock(lock) => lock::run(&cli, lock),
+        Command::Lock(lock) => lock::run(cli, lock),
         Command::Doctor(doctor) => doctor::run(doctor, cli.json),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -55,8 +55,10 @@ pub(crate) fn ours(debs: &[DebBuilder]) -> (Root, Option<rootfs::Error>) {
     let cache = Cache::open(&root.folder.path().join("cache")).expect("a cache");
     let packages: Vec<Package> = debs.iter().map(|deb| keep(&cache, deb)).collect();
     let path = root.path();
+    let staging = tempfile::tempdir().expect("a folder");
     let options = Options {
         root: &path,
+        staging: staging.path(),
         architecture: machine_architecture(),
         cache: &cache,
         jobs: 2,
