@@ -83,7 +83,7 @@ pub(crate) struct Build {
     /// How many packages are unpacked, and threads compress, at the same time [default: the number of processors].
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: Option<u16>,
-    /// Where roots are built before they are written [default: build/ in the cache].
+    /// Where roots are built before they are written [default: in memory when there is plenty, else build/ in the cache].
     #[arg(long, value_name = "DIR")]
     pub(crate) build_dir: Option<PathBuf>,
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cache::{Cache, Digest, Scratch};
+use cache::{Cache, Digest};
 pub use rootfs::Interrupt;
 use rootfs::Normalise;
 use sandbox::IdMap;
@@ -16,6 +16,7 @@ use crate::find::Found;
 use crate::foreign::Emulation;
 use crate::lock::{Lock, Package};
 use crate::output::{self, Pending, Shape};
+use crate::place::Place;
 use crate::plan::{Origin, Plan};
 use crate::resolve::Resolver;
 use crate::steps::{Slim, Stage};
@@ -40,7 +41,7 @@ pub struct Options {
     pub origin: Origin,
     /// The folder that artifacts are written to.
     pub out: PathBuf,
-    /// Where roots are built; `build` in the cache when none.
+    /// Where roots are built; in memory when they fit, else in `build` in the cache, when none.
     pub build_dir: Option<PathBuf>,
     /// What a lock beside the recipe means.
     pub pin: Pin,
@@ -219,11 +220,8 @@ struct Work<'a> {
 impl Work<'_> {
     fn build(&self, locked: &[&Package], tools: &[&Package]) -> Result<Pending, Error> {
         let session = self.session;
-        let build_dir = self.options.build_dir.clone().unwrap_or_else(|| session.cache.root().join("build"));
-        std::fs::create_dir_all(&build_dir).map_err(Error::io("create", &build_dir))?;
-        let scratch = Scratch::new(&build_dir, self.architecture)?;
-        let root = scratch.path().join("root");
-        std::fs::create_dir(&root).map_err(Error::io("create", &root))?;
+        let build_dir = self.options.build_dir.as_deref();
+        let place = Place::new(session.cache.root(), build_dir, self.architecture, locked, self.ids)?;
         let epoch = epoch::of(&session.cache, locked)?;
         let _emulation = Emulation::start(&session.cache, self.architecture, tools, self.ids)?;
         let packages: Vec<rootfs::Package> = locked.iter().map(|package| to_install(package)).collect();
@@ -232,7 +230,7 @@ impl Work<'_> {
             architecture: self.architecture.to_owned(),
         });
         let options = rootfs::Options {
-            root: &root,
+            root: place.root(),
             architecture: self.architecture,
             cache: &session.cache,
             jobs: self.jobs(),
@@ -256,7 +254,7 @@ impl Work<'_> {
         session.phase(Some(self.architecture), Phase::Write);
         let pending = self.write(build.root(), epoch)?;
         drop(build);
-        scratch.close()?;
+        place.close()?;
         Ok(pending)
     }
 

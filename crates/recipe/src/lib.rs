@@ -18,6 +18,7 @@ mod foreign;
 pub mod format;
 pub mod lock;
 mod output;
+mod place;
 pub mod plan;
 mod resolve;
 mod steps;

@@ -54,8 +54,6 @@ pub struct Build<'a> {
     ledger: Ledger,
     database: Database,
     scripts: Scripts,
-    /// The numbers of the packages that are configured, as far as they were named.
-    configured: BTreeSet<usize>,
 }
 
 impl<'a> Build<'a> {
@@ -89,8 +87,7 @@ impl<'a> Build<'a> {
                 unpacker(&options, &root, &ledger, Some(&Mutex::default()), first.len()).in_order(&first)?
             }
         };
-        let configured = BTreeSet::new();
-        let mut build = Self { options, packages, root, ledger, database, scripts, configured };
+        let mut build = Self { options, packages, root, ledger, database, scripts };
         build.finish(outcomes)?;
         Ok(build)
     }
@@ -124,12 +121,26 @@ impl<'a> Build<'a> {
             Ok(())
         })?;
         // As installers do: the essential packages are complete before scripts of others run.
-        let packages = self.packages;
-        self.configure_some(&unpacked, |number| packages[number].essential)?;
+        let essential = |package: &&Unpacked| self.packages[package.number].essential;
+        let mut configured = BTreeSet::new();
+        self.configure_new(unpacked.iter().filter(essential), &mut configured)?;
         while !waiting.is_empty() {
-            self.later_wave(&mut unpacked, &mut waiting)?;
+            self.later_wave(&mut unpacked, &mut waiting, &mut configured)?;
         }
         self.configure(None)
+    }
+
+    /// Configures those of `packages` that are not in `configured`, which dpkg would refuse to do again.
+    fn configure_new<'u>(
+        &self,
+        packages: impl Iterator<Item = &'u Unpacked>,
+        configured: &mut BTreeSet<usize>,
+    ) -> Result<(), Error> {
+        let new: Vec<&Unpacked> = packages.filter(|package| configured.insert(package.number)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.configure(Some(&configure::names(new.into_iter())))
     }
 
     /// Configures what can be, then runs the `preinst` of the next packages and unpacks them.
@@ -137,10 +148,11 @@ impl<'a> Build<'a> {
         &mut self,
         unpacked: &mut Vec<Unpacked>,
         waiting: &mut Vec<(usize, Control)>,
+        configured: &mut BTreeSet<usize>,
     ) -> Result<(), Error> {
         let controls: Vec<_> = unpacked.iter().map(|package| (package.number, &package.control)).collect();
         let ready = configurable(&controls);
-        self.configure_some(unpacked, |number| ready.contains(&number))?;
+        self.configure_new(unpacked.iter().filter(|package| ready.contains(&package.number)), configured)?;
         let batch: BTreeSet<usize> =
             next_batch(&waiting.iter().map(|(number, control)| (*number, control)).collect::<Vec<_>>());
         for (_, control) in waiting.iter().filter(|(number, _)| batch.contains(number)) {
@@ -188,20 +200,6 @@ impl<'a> Build<'a> {
             }
         }
         self.database.add(&self.root, new, again)
-    }
-
-    /// Configures those of `unpacked` that `which` names and that are not configured yet: dpkg refuses to do it twice.
-    fn configure_some(&mut self, unpacked: &[Unpacked], which: impl Fn(usize) -> bool) -> Result<(), Error> {
-        let these: Vec<&Unpacked> = unpacked
-            .iter()
-            .filter(|package| which(package.number) && !self.configured.contains(&package.number))
-            .collect();
-        if these.is_empty() {
-            return Ok(());
-        }
-        self.configure(Some(&configure::names(these.iter().copied())))?;
-        self.configured.extend(these.iter().map(|package| package.number));
-        Ok(())
     }
 
     fn configure(&self, names: Option<&[String]>) -> Result<(), Error> {

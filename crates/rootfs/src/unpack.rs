@@ -237,7 +237,7 @@ impl Members<'_> {
                 return Err(self.refused(&entry.path, "a device node").into());
             }
             _ => {
-                if !self.other(entry, path, data)? {
+                if !self.other(entry, &path, data)? {
                     return Ok(());
                 }
             }
@@ -291,7 +291,7 @@ impl Members<'_> {
     }
 
     /// Places anything but a directory; tells whether the package owns it now.
-    fn other(&mut self, entry: &tree::Entry, path: EntryPath, data: &mut dyn Read) -> Result<bool, Stop> {
+    fn other(&mut self, entry: &tree::Entry, path: &EntryPath, data: &mut dyn Read) -> Result<bool, Stop> {
         if self.is_merged(&entry.path) {
             if !leads_into_usr(entry) {
                 return Err(self.refused(&entry.path, "where a merged /usr has its link").into());
@@ -302,23 +302,23 @@ impl Members<'_> {
                 .map_err(|source| self.failed(source))?;
             return Ok(true);
         }
-        self.parent(&path)?;
+        self.parent(path)?;
         let mut target = path.clone();
-        match self.unpacker.ledger.other(&path, self.job.number) {
+        match self.unpacker.ledger.other(path, self.job.number) {
             Claim::New | Claim::Shared => {}
             Claim::OrderMatters(owner) if owner == self.job.number => {
-                return Err(self.refused(&path, "which it has already").into());
+                return Err(self.refused(path, "which it has already").into());
             }
             Claim::OrderMatters(owner) => {
-                if !self.settle(&path, owner)? {
+                if !self.settle(path, owner)? {
                     return Ok(false);
                 }
             }
         }
         let is_conffile = self.control.is_conffile(&absolute(&entry.path));
         if is_conffile && matches!(entry.kind, Kind::File { .. }) {
-            target = with_suffix(&path, NEW_CONFFILE)
-                .map_err(|_| self.refused(&path, "whose name is too long"))?;
+            target =
+                with_suffix(path, NEW_CONFFILE).map_err(|_| self.refused(path, "whose name is too long"))?;
         }
         self.create(entry, &target, data)?;
         Ok(true)

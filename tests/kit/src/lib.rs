@@ -8,6 +8,7 @@
 //!   [`UbuntuSite`] makes both of Ubuntu's hosts. [`MirrorSubset`] fetches real packages for them.
 //! * [`Server`] serves a folder on the loopback interface, with a [`Fault`] for any path, and counts what was asked.
 //!   [`Proxy`] stands between a client and such a server.
+//! * [`MachineEmulation`] sets what the machine itself knows of the other architecture.
 //! * [`TinySite`] is a small archive that is served, with a [`toolbox`] of programs for roots made of it.
 //! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
 //! * [`Program`] is the program under test with a cache, a folder and an environment of its own.
@@ -21,6 +22,7 @@ mod archive;
 mod compression;
 mod deb;
 mod diff;
+mod emulation;
 mod expanding;
 mod program;
 mod rootfs;
@@ -37,6 +39,7 @@ pub use archive::{
 pub use compression::Compression;
 pub use deb::{DebBuilder, repack};
 pub use diff::{Difference, rootfs_diff};
+pub use emulation::MachineEmulation;
 pub use program::{Program, shared_folder};
 pub use rootfs::{Network, Rootfs};
 pub use server::{Fault, Proxy, Request, Server};

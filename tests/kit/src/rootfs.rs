@@ -53,6 +53,16 @@ impl Rootfs {
         rootfs
     }
 
+    /// Packs the root into a tar with owners by number and xattrs, by GNU tar.
+    ///
+    /// # Panics
+    /// When it cannot be packed.
+    pub fn pack(&self, tar: &Path) {
+        let options =
+            ["--create", "--format=pax", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--file"];
+        run(Command::new(tool("tar")).args(options).arg(tar).arg("--directory").arg(self.path()).arg("."));
+    }
+
     /// Where the root lies.
     #[must_use]
     pub fn path(&self) -> PathBuf {

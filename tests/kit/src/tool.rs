@@ -9,6 +9,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dpkg-deb", "dpkg"),
     ("gpg", "gnupg"),
     ("gpgconf", "gnupg"),
+    ("mmdebstrap", "mmdebstrap"),
     ("newuidmap", "uidmap"),
     ("python3", "python3"),
     ("runc", "runc"),

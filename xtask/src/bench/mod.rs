@@ -4,7 +4,6 @@
 //! runs go round and round, so that whatever else the machine does meets all of them alike. Sampling memory costs time,
 //! so no timed run is sampled.
 
-mod binfmt;
 mod contestant;
 mod memory;
 mod page;
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use tempfile::TempDir;
+use testkit::MachineEmulation;
 
 use crate::step::{cargo, root, seconds, step};
 use crate::{Error, needs, report};
@@ -125,7 +125,12 @@ fn measure(situation: Situation, place: &Place, options: &Options) -> Result<Vec
     report::line(&format!("\n== {}", situation.name));
     let contestants = if situation.peers { &Contestant::ALL[..] } else { &[Contestant::Ours] };
     let runs = if situation.foreign { options.foreign_runs } else { options.runs };
-    let _emulation = situation.foreign.then(binfmt::register).transpose()?;
+    // For the peers: our program needs none of this, it registers emulation in a user namespace of its own.
+    let emulation = situation.foreign.then(MachineEmulation::present);
+    if let Some(remedy) = emulation.as_ref().and_then(MachineEmulation::remedy) {
+        // A signal ends this program without taking anything back.
+        report::line(&format!("registered emulation with the kernel; after an interruption: {remedy}"));
+    }
     let mut outcomes = Vec::new();
     for contestant in contestants {
         place.prepare(*contestant, situation)?;

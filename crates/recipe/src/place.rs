@@ -1,0 +1,64 @@
+//! Where a root is built.
+//!
+//! In memory when it is small against what is free: file systems on disks take far longer to create and remove ten
+//! thousand files, and what a killed build leaves in memory goes with it. Otherwise, or when the user chose a folder, in a
+//! working folder on disk, which the next build reclaims if this one dies.
+
+use std::path::{Path, PathBuf};
+
+use cache::Scratch;
+use sandbox::{IdMap, MemoryFolder};
+
+use crate::Error;
+use crate::lock::Package;
+
+/// How many bytes of a root come of one byte of its packages: about 4 for real roots, with room for what scripts make.
+const GROWTH: u64 = 8;
+
+/// A root may take this part of the free memory.
+const SHARE: u64 = 4;
+
+/// An empty folder for a root. It goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    root: PathBuf,
+    memory: Option<MemoryFolder>,
+    scratch: Scratch,
+}
+
+impl Place {
+    /// Makes a place for a root of `packages`: in `build_dir` if the user chose one, else wherever it is best.
+    pub(crate) fn new(
+        cache: &Path,
+        build_dir: Option<&Path>,
+        architecture: &str,
+        packages: &[&Package],
+        ids: &IdMap,
+    ) -> Result<Self, Error> {
+        let folder = build_dir.map_or_else(|| cache.join("build"), Path::to_path_buf);
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let scratch = Scratch::new(&folder, architecture)?;
+        let root = scratch.path().join("root");
+        std::fs::create_dir(&root).map_err(Error::io("create", &root))?;
+        let needed = packages.iter().map(|package| package.size).sum::<u64>().saturating_mul(GROWTH);
+        let free = sandbox::available_memory().unwrap_or(0);
+        let memory = if build_dir.is_none() && needed <= free / SHARE {
+            // Where the kernel refuses, the disk will do.
+            MemoryFolder::mount(&root, free / 2, ids).ok()
+        } else {
+            None
+        };
+        Ok(Self { root, memory, scratch })
+    }
+
+    /// The folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Removes everything, and says whether that worked.
+    pub(crate) fn close(self) -> Result<(), Error> {
+        drop(self.memory);
+        Ok(self.scratch.close()?)
+    }
+}
