@@ -14,7 +14,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_ovmlayer-rootfs");
 /// Steps of every kind, so that what they write is compared too.
 const STEPS: &str = r#"
 [[steps]]
-packages = ["zsh"]
+packages = ["zsh", "passwd"]
 [[steps]]
 users = [{ name = "worker", uid = 1000, shell = "/bin/zsh" }]
 [[steps]]

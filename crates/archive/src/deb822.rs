@@ -74,14 +74,20 @@ impl<'a> Iterator for Fields<'a> {
         loop {
             let (line, mut rest) = split_line(self.rest)?;
             let Some(name) = field_name(line) else {
+                if line.trim_ascii().is_empty() {
+                    return None;
+                }
                 self.rest = rest;
                 continue;
             };
             let mut end = self.rest.len() - rest.len();
             while rest.starts_with([' ', '\t', '#']) {
-                let (_, after) = split_line(rest)?;
+                let (line, after) = split_line(rest)?;
+                if line.trim_ascii().is_empty() {
+                    break;
+                }
                 // A comment may stand between the lines of a value, but the last lines must not be comments.
-                if !rest.starts_with('#') {
+                if !line.starts_with('#') {
                     end = self.rest.len() - after.len();
                 }
                 rest = after;
@@ -91,6 +97,19 @@ impl<'a> Iterator for Fields<'a> {
             return Some(Field { name, value });
         }
     }
+}
+
+/// Takes the first stanza off a text: gives its fields to `take` and returns it with what follows.
+///
+/// This looks at each line once only, which counts for an index of a whole distribution.
+pub(crate) fn take_stanza<'a>(text: &'a str, mut take: impl FnMut(Field<'a>)) -> (Stanza<'a>, &'a str) {
+    let mut text = text;
+    while let Some((_, rest)) = split_line(text).filter(|(line, _)| line.trim_ascii().is_empty()) {
+        text = rest;
+    }
+    let mut fields = Fields { rest: text };
+    fields.by_ref().for_each(&mut take);
+    (Stanza { text: &text[..text.len() - fields.rest.len()] }, fields.rest)
 }
 
 /// The lines of a value without the comment lines among them, each without white space at its ends.
@@ -114,9 +133,7 @@ impl<'a> Iterator for Stanzas<'a> {
     type Item = Stanza<'a>;
 
     fn next(&mut self) -> Option<Stanza<'a>> {
-        while let Some((line, rest)) = split_line(self.rest).filter(|(line, _)| line.trim_ascii().is_empty())
-        {
-            debug_assert!(line.len() <= self.rest.len());
+        while let Some((_, rest)) = split_line(self.rest).filter(|(line, _)| line.trim_ascii().is_empty()) {
             self.rest = rest;
         }
         let (text, rest) = split_stanza(self.rest);
@@ -175,6 +192,18 @@ mod tests {
             ]
         );
         assert_eq!(value_lines(found[0][2].1).collect::<Vec<_>>(), ["x,", "y"]);
+    }
+
+    #[test]
+    fn stanzas_are_taken_off_one_by_one() {
+        let text = "\n\nA: b\n c\nD:\n \nE: f";
+        let mut names = Vec::new();
+        let (first, rest) = take_stanza(text, |field| names.push(field.name));
+        assert_eq!((first.text(), rest), ("A: b\n c\nD:\n", " \nE: f"));
+        let (second, rest) = take_stanza("\nE: f\n\nG: h", |field| names.push(field.name));
+        assert_eq!((second.text(), rest), ("E: f\n", "\nG: h"));
+        assert_eq!(take_stanza("\n", |_| ()), (Stanza::new(""), ""));
+        assert_eq!(names, ["A", "D", "E"]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::fmt;
 
 use crate::version;
 
+/// The longest version that a relation may name, in bytes; real ones stay below 100.
+const MAX_VERSION: usize = 512;
+
 /// How the version of a package must compare with the one that a relation names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Relation {
@@ -188,7 +191,7 @@ impl<'a> Alternatives<'a> {
             operators.iter().find_map(|(sign, relation)| Some((*relation, inside.strip_prefix(sign)?)));
         let (relation, version) = found?;
         let version = version.trim_ascii();
-        (!version.is_empty()).then_some(Constraint { relation, version })
+        (1..=MAX_VERSION).contains(&version.len()).then_some(Constraint { relation, version })
     }
 
     fn skip_restrictions(&mut self) -> Option<()> {
@@ -217,6 +220,7 @@ mod tests {
 
     #[test]
     fn fields_are_read() {
+        let too_long = format!("cannot read the relation at `a (= {}`", "1".repeat(75));
         for (summary, field, expected) in [
             ("empty", "", Ok(vec![])),
             ("plain", "a, b", Ok(vec!["a", "b"])),
@@ -229,6 +233,7 @@ mod tests {
             ("commas too many", ", a,, b,", Ok(vec!["a", "b"])),
             ("no closing", "a, b (>= 1", Err("cannot read the relation at `b (>= 1`")),
             ("no operator", "a (1)", Err("cannot read the relation at `a (1)`")),
+            ("a version without end", &format!("a (= {})", "1".repeat(513)), Err(&too_long)),
             ("no version", "a (>=)", Err("cannot read the relation at `a (>=)`")),
             ("no name", "(>= 1)", Err("cannot read the relation at `(>= 1)`")),
             ("nothing after the bar", "a |", Err("cannot read the relation at `a |`")),

@@ -90,3 +90,6 @@ fn second_try<'u>(universe: &'u Universe, wanted: &request::Wanted) -> Option<Ma
     marks.request(wanted);
     (marks.search(wanted) && marks.broken_count() == 0).then_some(marks)
 }
+
+#[cfg(test)]
+mod tests;

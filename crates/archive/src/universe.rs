@@ -10,13 +10,12 @@
 
 mod apt_order;
 mod load;
+mod names;
 mod package;
 mod tables;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 pub use load::IndexError;
+use names::Names;
 pub use package::{MultiArch, Package, Priority, Source};
 use tables::{Entry, Node, Span};
 pub(crate) use tables::{Kind, Link, NameId, PackageId, Provide};
@@ -59,7 +58,7 @@ pub struct Universe {
     origins: Vec<Origin>,
     /// The text of each index, in the order of `origins`.
     texts: Vec<String>,
-    by_name: HashMap<Arc<str>, NameId>,
+    names: Names,
     nodes: Vec<Node>,
     entries: Vec<Entry>,
     links: Vec<Link>,
@@ -86,7 +85,7 @@ impl Universe {
             architecture: architecture.into(),
             origins: Vec::new(),
             texts: Vec::new(),
-            by_name: HashMap::new(),
+            names: Names::new(),
             nodes: Vec::new(),
             entries: Vec::new(),
             links: Vec::new(),
@@ -150,7 +149,7 @@ impl Universe {
     }
 
     pub(crate) fn name_id(&self, name: &str) -> Option<NameId> {
-        self.by_name.get(name).copied()
+        self.names.find(name)
     }
 
     pub(crate) fn names_in_order(&self) -> impl Iterator<Item = NameId> + use<> {
@@ -163,11 +162,11 @@ impl Universe {
     }
 
     pub(crate) fn name_count(&self) -> usize {
-        self.nodes.len()
+        self.names.len()
     }
 
     pub(crate) fn name_of(&self, id: NameId) -> &str {
-        &self.node(id).name
+        self.names.get(id)
     }
 
     pub(crate) fn is_essential(&self, id: NameId) -> bool {

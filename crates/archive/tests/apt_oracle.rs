@@ -14,6 +14,8 @@
     reason = "a test fails by panicking, and prints its counts"
 )]
 
+#[path = "apt_oracle/made_up.rs"]
+mod made_up;
 #[path = "apt_oracle/oracle.rs"]
 mod oracle;
 #[path = "apt_oracle/sample.rs"]
@@ -23,7 +25,7 @@ use std::collections::BTreeSet;
 
 use oracle::{Oracle, Suite};
 use ovmlayer_archive::solver::{Request, solve};
-use ovmlayer_archive::universe::{Package, Universe};
+use ovmlayer_archive::universe::{Origin, Package, Universe};
 use sample::Random;
 
 const SEED: u64 = 20_251;
@@ -46,6 +48,27 @@ fn same_as_bookworm_for_amd64() {
     compare(Suite::BOOKWORM, "amd64", sets().div_ceil(3));
 }
 
+/// Ten times as many as of real sets: they are small, and each has an archive of its own.
+#[test]
+fn same_for_made_up_archives() {
+    let count = sets() * 10;
+    let oracle = Oracle::prepare(Suite::TRIXIE, "amd64");
+    let mut random = Random::new(variable("OVMLAYER_SEED", SEED));
+    let made: Vec<_> =
+        (0..count).map(|_| (made_up::index(&mut random), made_up::request(&mut random))).collect();
+    let answers = oracle.ask_made_up(&made);
+    let mut tally = Tally::default();
+    for ((index, request), apt) in made.iter().zip(answers) {
+        let mut universe = Universe::new("amd64");
+        universe.add_index(Origin::new("made-up"), index.clone().into_bytes()).unwrap();
+        if !tally.count(request, apt, ours(&universe, request)) {
+            println!("  in the archive\n{index}");
+        }
+    }
+    println!("made up: {tally}");
+    assert_eq!(tally.differ, 0);
+}
+
 fn variable(name: &str, default: u64) -> u64 {
     let Ok(text) = std::env::var(name) else { return default };
     text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not `{text}`"))
@@ -60,23 +83,48 @@ fn compare(suite: Suite, architecture: &str, count: usize) {
     let universe = oracle.universe();
     let sets = random_sets(&universe, count);
     let answers = oracle.ask(&sets);
-    let (mut resolved, mut refused, mut differ) = (0, 0, 0);
+    let mut tally = Tally::default();
     for (set, apt) in sets.iter().zip(answers) {
-        match (apt, ours(&universe, set)) {
-            (Some(apt), Ok(ours)) if apt == ours => resolved += 1,
-            (None, Err(_)) => refused += 1,
+        tally.count(set, apt, ours(&universe, set));
+    }
+    println!("{} {architecture}: {tally}", suite.name);
+    assert!(tally.differ * 100 < count, "{} of {count} sets differ from apt's answer", tally.differ);
+    assert!(
+        tally.resolved * 300 >= count * 250,
+        "only {} of {count} sets can be installed at all",
+        tally.resolved
+    );
+}
+
+/// How often the answers were the same.
+#[derive(Default)]
+struct Tally {
+    resolved: usize,
+    refused: usize,
+    differ: usize,
+}
+
+impl Tally {
+    /// Counts a pair of answers; tells of a difference and returns `false`.
+    fn count(&mut self, set: &[String], apt: Option<Packages>, ours: Result<Packages, String>) -> bool {
+        match (apt, ours) {
+            (Some(apt), Ok(ours)) if apt == ours => self.resolved += 1,
+            (None, Err(_)) => self.refused += 1,
             (apt, ours) => {
-                differ += 1;
+                self.differ += 1;
                 println!("{}", difference(set, apt, ours));
+                return false;
             }
         }
+        true
     }
-    println!(
-        "{} {architecture}: {resolved} resolved, {refused} refused by both, {differ} differ",
-        suite.name
-    );
-    assert!(differ * 100 < count, "{differ} of {count} sets differ from apt's answer");
-    assert!(resolved * 300 >= count * 250, "only {resolved} of {count} sets can be installed at all");
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { resolved, refused, differ } = self;
+        write!(f, "{resolved} resolved, {refused} refused by both, {differ} differ")
+    }
 }
 
 fn ours(universe: &Universe, set: &[String]) -> Result<Packages, String> {

@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The file system is full, or a quota is used up.
-    #[error("no space left on the file system of `{}`: free space or choose another folder with {choose}", path.display())]
+    #[error("no space left on the file system of `{}`: free some, or choose another folder with {choose}", path.display())]
     NoSpace {
         /// What was being written.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// The folder was made by another version of the program.
     #[error(
-        "the cache `{}` has format `{found}`, this program knows format {known}: remove the folder, or choose another with XDG_CACHE_HOME",
+        "the cache `{}` has format `{found}`, this program knows format {known}: remove the folder, or choose another with `--cache-dir`",
         path.display()
     )]
     Format {

@@ -9,7 +9,7 @@ use crate::file_lock::{Patience, lock};
 use crate::{Error, Result, remove_tree};
 
 /// The setting that moves working folders.
-pub(crate) const CHOOSE: &str = "TMPDIR";
+pub(crate) const CHOOSE: &str = "`--build-dir`";
 
 /// What the names of all working folders begin with: nothing else is ever reclaimed.
 const PREFIX: &str = ".ovmlayer-scratch-";

@@ -14,7 +14,7 @@ use crate::{Digest, Error, Result};
 pub const FORMAT_VERSION: u32 = 1;
 
 /// The setting that moves the cache.
-pub(crate) const CHOOSE: &str = "XDG_CACHE_HOME";
+pub(crate) const CHOOSE: &str = "`--cache-dir` or XDG_CACHE_HOME";
 
 /// A record is a small fact; more than this is not one of ours.
 const RECORD_LIMIT: u64 = 16 << 20;

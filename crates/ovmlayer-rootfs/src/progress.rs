@@ -80,6 +80,7 @@ impl Shown {
                 format!("{architecture}: configuring {package} ({done}/{total})")
             }
             Event::Output { architecture, line } if self.verbose => format!("{architecture}| {line}"),
+            Event::LockChanged { change } => format!("lock: {change}"),
             Event::Output { .. } | Event::Artifact { .. } => return None,
             Event::Warning { message } => {
                 printer::warning(message);
@@ -95,11 +96,13 @@ impl Events for Shown {
             Form::Json => printer::note(&serde_json::to_string(&event).unwrap_or_default()),
             Form::Lines(last) => self.line(&event, last),
             Form::Bar(bar) => match &event {
-                Event::Output { .. } | Event::Warning { .. } => bar.suspend(|| {
-                    if let Some(text) = self.text(&event) {
-                        printer::note(&text);
-                    }
-                }),
+                Event::Output { .. } | Event::Warning { .. } | Event::LockChanged { .. } => {
+                    bar.suspend(|| {
+                        if let Some(text) = self.text(&event) {
+                            printer::note(&text);
+                        }
+                    })
+                }
                 Event::Artifact { .. } => {}
                 _ => {
                     if let Some(text) = self.text(&event) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache::{Cache, Digest};
 pub use rootfs::Interrupt;
@@ -19,6 +20,7 @@ use crate::output::{self, Pending, Shape};
 use crate::place::Place;
 use crate::plan::{Origin, Plan};
 use crate::resolve::Resolver;
+use crate::space::explain;
 use crate::steps::{Slim, Stage};
 use crate::{Error, apt, epoch};
 
@@ -95,8 +97,7 @@ impl Session {
     /// # Errors
     /// When the archives cannot be read, or no set of packages fits.
     pub fn lock(&self, found: &Found, origin: &Origin) -> Result<Lock, Error> {
-        let plan = Plan::new(found, origin)?;
-        Resolver::new(self, &plan, origin)?.lock()
+        self.interruptible(|| Resolver::new(self, &Plan::new(found, origin)?, origin)?.lock())
     }
 
     /// Writes a lock to `path`, whole or not at all.
@@ -116,11 +117,16 @@ impl Session {
     /// # Errors
     /// Whatever stands in the way; nothing is then under a final name.
     pub fn build(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
-        let result = self.build_all(found, options, ids);
-        if self.interrupt.is_set() { result.map_err(|_| Error::Interrupted) } else { result }
+        self.interruptible(|| self.build_all(found, options, ids))
+    }
+
+    /// What fails because of an interruption says so, and nothing else.
+    fn interruptible<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        work().map_err(|error| if self.interrupt.is_set() { Error::Interrupted } else { error })
     }
 
     fn build_all(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
+        let in_out = explain(&options.out, "`--out`");
         std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
         let plan = Plan::new(found, &options.origin)?;
         let resolver = Resolver::new(self, &plan, &options.origin)?;
@@ -135,9 +141,15 @@ impl Session {
             let work = Work { session: self, found, plan: &plan, options, ids, architecture };
             pending.push(work.build(&lock.root(architecture), &tools)?);
         }
-        pending
-            .push(output::write_text(&options.out.join(format!("{}.lock", found.name)), &lock.to_text()?)?);
+        let path = options.out.join(format!("{}.lock", found.name));
+        pending.push(output::write_text(&path, &lock.to_text()?).map_err(in_out)?);
+        if self.interrupt.is_set() {
+            return Err(Error::Interrupted);
+        }
         let artifacts = pending.into_iter().map(publish).collect::<Result<Vec<_>, _>>()?;
+        if options.pin == Pin::Update {
+            self.refresh(&lock, &found.lock_path())?;
+        }
         for artifact in &artifacts {
             let Artifact { path, size, sha256 } = artifact.clone();
             self.events.event(Event::Artifact { path, size, sha256 });
@@ -176,11 +188,18 @@ impl Session {
             return Err(Error::NoLock { path, recipe: found.called() });
         }
         self.phase(None, Phase::Resolve);
-        let lock = resolver.lock()?;
-        if options.pin == Pin::Update {
-            self.write_lock(&lock, &path)?;
+        resolver.lock()
+    }
+
+    /// Puts `lock` to `path` and tells what is new in it.
+    fn refresh(&self, lock: &Lock, path: &Path) -> Result<(), Error> {
+        // One that cannot be read is what a refresh is good for.
+        if let Ok(Some(before)) = Lock::load(path) {
+            for change in before.changes(lock) {
+                self.events.event(Event::LockChanged { change });
+            }
         }
-        Ok(lock)
+        self.write_lock(lock, path).map(drop)
     }
 
     pub(crate) fn phase(&self, architecture: Option<&str>, phase: Phase) {
@@ -222,15 +241,19 @@ impl Work<'_> {
         let session = self.session;
         let build_dir = self.options.build_dir.as_deref();
         let place = Place::new(session.cache.root(), build_dir, self.architecture, locked, self.ids)?;
+        let folder = place.root().to_owned();
+        let in_build = explain(&folder, "`--build-dir`");
         let epoch = epoch::of(&session.cache, locked)?;
         let _emulation = Emulation::start(&session.cache, self.architecture, tools, self.ids)?;
         let packages: Vec<rootfs::Package> = locked.iter().map(|package| to_install(package)).collect();
         let progress = Arc::new(Forward {
             events: Arc::clone(&session.events),
             architecture: self.architecture.to_owned(),
+            configuring: AtomicBool::new(false),
         });
         let options = rootfs::Options {
             root: place.root(),
+            staging: place.staging(),
             architecture: self.architecture,
             cache: &session.cache,
             jobs: self.jobs(),
@@ -239,7 +262,19 @@ impl Work<'_> {
             progress,
         };
         session.phase(Some(self.architecture), Phase::Unpack);
-        let build = rootfs::Build::install(options, &packages).map_err(|source| self.failed(source))?;
+        let build = rootfs::Build::install(options, &packages)
+            .map_err(|source| self.failed(source))
+            .map_err(&in_build)?;
+        self.finish(&build, locked, epoch).map_err(&in_build)?;
+        session.phase(Some(self.architecture), Phase::Write);
+        let pending = self.write(build.root(), epoch).map_err(explain(&self.options.out, "`--out`"))?;
+        drop(build);
+        place.close()?;
+        Ok(pending)
+    }
+
+    /// Carries out the recipe's steps and takes away what differs from one build to the next.
+    fn finish(&self, build: &rootfs::Build<'_>, locked: &[&Package], epoch: i64) -> Result<(), Error> {
         let stage = Stage {
             recipe: &self.found.name,
             folder: &self.found.folder(),
@@ -247,15 +282,10 @@ impl Work<'_> {
             scripts: build.scripts(),
             epoch,
         };
-        session.phase(Some(self.architecture), Phase::Steps);
+        self.session.phase(Some(self.architecture), Phase::Steps);
         apt::write(self.plan, build.root(), epoch, self.architecture, locked)?;
         stage.carry_out(&self.found.recipe.steps)?;
-        Normalise { root: build.root(), epoch }.run().map_err(|source| self.failed(source))?;
-        session.phase(Some(self.architecture), Phase::Write);
-        let pending = self.write(build.root(), epoch)?;
-        drop(build);
-        place.close()?;
-        Ok(pending)
+        Normalise { root: build.root(), epoch }.run().map_err(|source| self.failed(source))
     }
 
     fn write(&self, root: &tree::Root, epoch: i64) -> Result<Pending, Error> {
@@ -295,6 +325,8 @@ fn to_install(package: &Package) -> rootfs::Package {
 struct Forward {
     events: Arc<dyn Events>,
     architecture: String,
+    /// Whether dpkg has begun to configure packages.
+    configuring: AtomicBool,
 }
 
 impl rootfs::Progress for Forward {
@@ -303,6 +335,10 @@ impl rootfs::Progress for Forward {
     }
 
     fn configuring(&self, package: &str, done: usize, total: usize) {
+        if !self.configuring.swap(true, Ordering::Relaxed) {
+            let architecture = Some(self.architecture.clone());
+            self.events.event(Event::Phase { architecture, phase: Phase::Configure });
+        }
         let (architecture, package) = (self.architecture.clone(), package.to_owned());
         self.events.event(Event::Configuring { architecture, package, done, total });
     }

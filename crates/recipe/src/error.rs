@@ -1,7 +1,7 @@
 //! What can go wrong between a recipe and its artifacts.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a recipe could not be read, resolved or built.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +147,17 @@ pub enum Error {
         #[source]
         source: rootfs::Error,
     },
+    /// A disk is full.
+    #[error("no space left in `{}`: free some, or choose another folder with {choose}", folder.display())]
+    NoSpace {
+        /// The folder on that disk.
+        folder: PathBuf,
+        /// The option that chooses another one.
+        choose: &'static str,
+        /// What failed.
+        #[source]
+        source: Box<Error>,
+    },
     /// A tree could not be read or written.
     #[error(transparent)]
     Tree(#[from] tree::Error),
@@ -154,7 +165,7 @@ pub enum Error {
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
     /// A file could not be used.
-    #[error("cannot {action} {}{}", path.display(), full_disk_hint(source))]
+    #[error("cannot {action} `{}`", path.display())]
     Io {
         /// What was being done.
         action: &'static str,
@@ -164,16 +175,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-}
-
-/// What to do when the disk is full.
-fn full_disk_hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ": no space left there; free some, or choose another place with `--out` or `--build-dir`"
-        }
-        _ => "",
-    }
 }
 
 impl Error {
@@ -192,5 +193,11 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// The same for writing to `path`, more than once.
+    pub(crate) fn writing(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { action: "write", path: path.clone(), source }
     }
 }

@@ -65,6 +65,11 @@ pub enum Event {
         /// What.
         message: String,
     },
+    /// The lock beside the recipe was refreshed, and this is different in it.
+    LockChanged {
+        /// One package, in words.
+        change: String,
+    },
     /// An artifact is there under its final name.
     Artifact {
         /// Where.

@@ -21,7 +21,9 @@ mod output;
 mod place;
 pub mod plan;
 mod resolve;
+mod space;
 mod steps;
+mod temporary;
 
 pub use error::Error;
 pub use find::{Found, find, list};

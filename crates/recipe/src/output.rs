@@ -1,6 +1,6 @@
 //! Writes artifacts: each appears under its final name in one rename, whole, or not at all.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,40 +10,20 @@ use tree::codec::{Encoder, Format};
 use tree::{Choice, Links, Metadata, Root, tar};
 
 use crate::Error;
+use crate::temporary::Temporary;
 
 /// An artifact that is complete and waits for its final name.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    temporary: PathBuf,
-    path: PathBuf,
+    temporary: Temporary,
     /// Its size in bytes and its SHA-256; none for a directory.
     pub(crate) sum: Option<(u64, Digest)>,
 }
 
 impl Pending {
     /// Gives it its final name.
-    pub(crate) fn publish(mut self) -> Result<PathBuf, Error> {
-        if self.sum.is_none() && self.path.is_dir() {
-            cache::remove_tree(&self.path)?;
-        }
-        fs::rename(&self.temporary, &self.path).map_err(Error::io("rename", &self.temporary))?;
-        sync_folder(&self.path)?;
-        self.temporary.clear();
-        Ok(self.path.clone())
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if self.temporary.as_os_str().is_empty() {
-            return;
-        }
-        // Nothing can be done about a temporary file that does not go away.
-        let _ = if self.sum.is_some() {
-            fs::remove_file(&self.temporary).map_err(|_| ())
-        } else {
-            cache::remove_tree(&self.temporary).map_err(|_| ())
-        };
+    pub(crate) fn publish(self) -> Result<PathBuf, Error> {
+        self.temporary.publish()
     }
 }
 
@@ -70,32 +50,34 @@ pub(crate) fn write_tree(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<
 }
 
 fn write_tar(root: &Root, path: &Path, format: Format, shape: &Shape<'_>) -> Result<Pending, Error> {
-    let temporary = temporary_name(path);
-    let file = File::options()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)
-        .map_err(Error::io("create", &temporary))?;
-    let mut pending =
-        Pending { temporary: temporary.clone(), path: path.into(), sum: Some((0, Digest::of(b""))) };
-    let failed = |source| Error::Io { action: "write", path: temporary.clone(), source };
-    let sink = Summing { inner: file, hasher: Hasher::new(), size: 0, interrupted: shape.interrupted };
-    let encoder = Encoder::new(format, sink, shape.threads).map_err(failed)?;
+    let temporary = Temporary::file(path)?;
+    let sum = tar_into(&temporary, root, format, shape)?;
+    Ok(Pending { temporary, sum: Some(sum) })
+}
+
+/// Writes the tar and gives its size in bytes and its digest.
+fn tar_into(
+    temporary: &Temporary,
+    root: &Root,
+    format: Format,
+    shape: &Shape<'_>,
+) -> Result<(u64, Digest), Error> {
+    let failed = Error::writing(temporary.path());
+    let sink =
+        Summing { inner: temporary.writer(), hasher: Hasher::new(), size: 0, interrupted: shape.interrupted };
+    let encoder = Encoder::new(format, sink, shape.threads).map_err(&failed)?;
     let mut tar = tar::Writer::new(encoder);
     pack(root, &mut tar, shape)?;
     let encoder = tar.finish()?;
-    let sink = encoder.finish().map_err(failed)?;
+    let sink = encoder.finish().map_err(&failed)?;
     let (size, digest) = (sink.size, sink.hasher.finish());
-    sink.inner.sync_all().map_err(failed)?;
-    pending.sum = Some((size, digest));
-    Ok(pending)
+    sink.inner.sync_all().map_err(&failed)?;
+    Ok((size, digest))
 }
 
 fn write_directory(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<Pending, Error> {
-    let temporary = temporary_name(path);
-    fs::create_dir(&temporary).map_err(Error::io("create", &temporary))?;
-    let pending = Pending { temporary: temporary.clone(), path: path.into(), sum: None };
-    let target = Root::open(&temporary, Links::Refuse)?;
+    let temporary = Temporary::folder(path)?;
+    let target = Root::open(temporary.path(), Links::Refuse)?;
     let mut directories = Vec::new();
     let mut scan = root.scan();
     while let Some(entry) = scan.next() {
@@ -117,7 +99,7 @@ fn write_directory(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<Pendin
         target.set_metadata(path, metadata)?;
     }
     target.sync()?;
-    Ok(pending)
+    Ok(Pending { temporary, sum: None })
 }
 
 /// Copies one entry into a directory; directories get their metadata later.
@@ -168,19 +150,11 @@ impl<W: Write> Write for Summing<'_, W> {
 
 /// Writes `text` to `path`, whole or not at all.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<Pending, Error> {
-    let temporary = temporary_name(path);
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)
-        .map_err(Error::io("create", &temporary))?;
-    let pending = Pending {
-        temporary: temporary.clone(),
-        path: path.into(),
-        sum: Some((text.len() as u64, Digest::of(text.as_bytes()))),
-    };
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::io("write", &temporary))?;
-    Ok(pending)
+    let temporary = Temporary::file(path)?;
+    let mut file = temporary.writer();
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(Error::io("write", temporary.path()))?;
+    Ok(Pending { temporary, sum: Some((text.len() as u64, Digest::of(text.as_bytes()))) })
 }
 
 /// The text of the file at `path`, at most `max` bytes; none when there is no file.
@@ -197,18 +171,6 @@ pub(crate) fn read_text(path: &Path, max: u64) -> Result<Option<String>, Error> 
         return Err(Error::io("read", path)(too_large));
     }
     Ok(Some(text))
-}
-
-/// A name beside `path` that nobody takes for the artifact.
-fn temporary_name(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
-}
-
-/// Makes the folder's entry for `path` last.
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))
 }
 
 /// Writes every entry of `root`, with its times clamped.

@@ -18,10 +18,11 @@ const GROWTH: u64 = 8;
 /// A root may take this part of the free memory.
 const SHARE: u64 = 4;
 
-/// An empty folder for a root. It goes when this is dropped.
+/// Empty folders for a root and for what is on its way into it. They go when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     root: PathBuf,
+    staging: PathBuf,
     memory: Option<MemoryFolder>,
     scratch: Scratch,
 }
@@ -38,22 +39,29 @@ impl Place {
         let folder = build_dir.map_or_else(|| cache.join("build"), Path::to_path_buf);
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let scratch = Scratch::new(&folder, architecture)?;
-        let root = scratch.path().join("root");
-        std::fs::create_dir(&root).map_err(Error::io("create", &root))?;
         let needed = packages.iter().map(|package| package.size).sum::<u64>().saturating_mul(GROWTH);
         let free = sandbox::available_memory().unwrap_or(0);
         let memory = if build_dir.is_none() && needed <= free / SHARE {
             // Where the kernel refuses, the disk will do.
-            MemoryFolder::mount(&root, free / 2, ids).ok()
+            MemoryFolder::mount(scratch.path(), free / 2, ids).ok()
         } else {
             None
         };
-        Ok(Self { root, memory, scratch })
+        let (root, staging) = (scratch.path().join("root"), scratch.path().join("staging"));
+        for folder in [&root, &staging] {
+            std::fs::create_dir(folder).map_err(Error::io("create", folder))?;
+        }
+        Ok(Self { root, staging, memory, scratch })
     }
 
     /// The folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// An empty folder beside the root, on the same file system.
+    pub(crate) fn staging(&self) -> &Path {
+        &self.staging
     }
 
     /// Removes everything, and says whether that worked.

@@ -36,7 +36,7 @@ impl Stage<'_> {
                     continue;
                 }
                 Step::Files(files) => ("files", files.iter().try_for_each(|file| self.file(file))),
-                Step::Run(run) => ("run", self.run(number, run, &env)),
+                Step::Run(run) => ("run", self.run(run, &env)),
                 Step::Users(users) => ("users", users.iter().try_for_each(|user| self.user(user))),
             };
             done.map_err(|message| Error::Step { recipe: self.recipe.to_owned(), number, kind, message })?;
@@ -74,12 +74,11 @@ impl Stage<'_> {
         done.map_err(in_words(&file.path))
     }
 
-    fn run(&self, number: usize, run: &RunStep, env: &BTreeMap<String, String>) -> Result<(), String> {
+    fn run(&self, run: &RunStep, env: &BTreeMap<String, String>) -> Result<(), String> {
         let network = if run.network { Network::Host } else { Network::None };
         let env: Vec<(&str, &str)> =
             env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let what = format!("the script of step {number}");
-        self.scripts.run(&what, &["/bin/sh", "-e", "-c", &run.script], &env, network).map_err(chain)
+        self.scripts.run("the script", &["/bin/sh", "-e", "-c", &run.script], &env, network).map_err(chain)
     }
 
     fn user(&self, user: &UserStep) -> Result<(), String> {

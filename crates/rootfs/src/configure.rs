@@ -1,5 +1,7 @@
 //! Runs maintainer scripts: `preinst` by hand, everything else through the root's own dpkg.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use sandbox::Network;
 use tree::{EntryPath, Metadata, Root};
 
@@ -45,11 +47,13 @@ fn run_preinst(scripts: &Scripts, control: &Control) -> Result<(), Error> {
     scripts.run(&what, &["/var/lib/dpkg/tmp.ci/preinst", "install"], &env, Network::None)
 }
 
-/// Configures the packages called `names`, or all that wait for it.
+/// Configures the packages called `names`, or all that wait for it. `done` counts the packages of the whole build, which
+/// takes several calls.
 pub(crate) fn configure(
     scripts: &Scripts,
     progress: &dyn Progress,
     names: Option<&[String]>,
+    done: &AtomicUsize,
     total: usize,
 ) -> Result<(), Error> {
     let mut argv = vec!["/usr/bin/dpkg", "--force-confold", "--configure"];
@@ -57,13 +61,11 @@ pub(crate) fn configure(
         Some(names) => argv.extend(names.iter().map(String::as_str)),
         None => argv.push("--pending"),
     }
-    let mut done = 0;
     scripts.run_with("dpkg", &argv, &[], Network::None, &mut |line| {
         if let Some(package) =
             line.strip_prefix("Setting up ").and_then(|rest| rest.split_whitespace().next())
         {
-            progress.configuring(package, done, total);
-            done += 1;
+            progress.configuring(package, done.fetch_add(1, Ordering::Relaxed), total);
         }
     })
 }

@@ -173,12 +173,18 @@ impl Control {
         let mut stanza = Vec::with_capacity(control.len() + 128);
         stanza.extend_from_slice(&control[..first]);
         stanza.extend_from_slice(b"Status: install ok unpacked\n");
-        if !self.conffiles.is_empty() {
+        let mut lines = self.files.conffiles().filter(|line| !line.is_empty()).peekable();
+        if lines.peek().is_some() {
             stanza.extend_from_slice(b"Conffiles:\n");
-            for path in conffile_paths(&self.files) {
-                stanza.push(b' ');
-                stanza.extend_from_slice(path);
-                stanza.extend_from_slice(b" newconffile\n");
+        }
+        for line in lines {
+            // Of a file that goes with an upgrade dpkg notes so much, though the package does not bring it.
+            let (path, flag) = match line.strip_prefix(b"remove-on-upgrade ") {
+                Some(path) => (path.trim_ascii(), &b" remove-on-upgrade"[..]),
+                None => (line, &b""[..]),
+            };
+            for part in [b" ", path, b" newconffile", flag, b"\n"] {
+                stanza.extend_from_slice(part);
             }
         }
         stanza.extend_from_slice(&control[first..]);

@@ -37,6 +37,11 @@ impl Diversions {
         Ok(Self(diversions))
     }
 
+    /// Whether anybody diverts `path`.
+    pub(crate) fn has(&self, path: &EntryPath) -> bool {
+        self.0.contains_key(path)
+    }
+
     /// Where `package`'s file at `path` really goes.
     pub(crate) fn target<'a>(&'a self, path: &'a EntryPath, package: &str) -> &'a EntryPath {
         match self.0.get(path) {

@@ -80,7 +80,7 @@ pub enum Error {
         line: String,
     },
     /// A maintainer script or dpkg failed.
-    #[error("{what} failed with {status}; it printed at last:\n{tail}")]
+    #[error("{what} failed ({status}){}", printed(tail))]
     Script {
         /// What ran, in a user's words.
         what: String,
@@ -103,4 +103,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+/// The end of a program's output as the end of a message, set off from our own words.
+fn printed(tail: &str) -> String {
+    if tail.trim().is_empty() {
+        return " and printed nothing".into();
+    }
+    // What runs in a root must not be able to steer the user's terminal.
+    let harmless = |line: &str| line.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}");
+    let lines = tail.lines().map(|line| format!("\n    | {}", harmless(line)));
+    std::iter::once(" and printed at last:".to_owned()).chain(lines).collect()
 }

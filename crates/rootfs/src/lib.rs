@@ -23,6 +23,7 @@ mod order;
 mod package;
 mod preinst;
 mod script;
+mod staging;
 mod triggers;
 mod unpack;
 

@@ -13,6 +13,8 @@ pub enum Rule {
     Remove,
     /// Everything below the directory goes, the directory stays.
     Clear,
+    /// Everything below the directory goes but for this name; the directory stays.
+    ClearBut(&'static str),
     /// Files below the directory go, the directories stay.
     RemoveFiles,
     /// The file stays, without content.
@@ -30,6 +32,7 @@ pub const RULES: &[(&str, Rule, &str)] = &[
         "device nodes cannot be unpacked by an ordinary user; whoever runs the root mounts its own",
     ),
     ("tmp", Rule::Clear, "left by scripts"),
+    ("run", Rule::ClearBut("lock"), "left by scripts; whoever runs the root mounts a new one"),
     ("var/tmp", Rule::Clear, "left by scripts"),
     ("var/lib/apt/lists", Rule::RemoveFiles, "indices of one day and one mirror; apt makes what it needs"),
     ("var/cache/apt/archives", Rule::RemoveFiles, "downloaded packages and their lock"),
@@ -90,7 +93,12 @@ impl Normalise<'_> {
                     self.root.remove_all(&path)?;
                 }
                 Rule::Clear if matches!(entry.kind, Kind::Directory) => folder::clear(self.root, &path)?,
-                Rule::Clear => {}
+                Rule::ClearBut(kept) if matches!(entry.kind, Kind::Directory) => {
+                    for name in self.root.list(&path)?.iter().filter(|name| **name != kept.as_bytes()) {
+                        self.root.remove_all(&path.join(name).map_err(tree::Error::from)?)?;
+                    }
+                }
+                Rule::Clear | Rule::ClearBut(_) => {}
                 Rule::Empty => self.empty(&path, &entry)?,
                 Rule::EmptyFiles => self.each_file(&path, &|path, entry| self.empty(path, entry))?,
                 Rule::RemoveFiles => {

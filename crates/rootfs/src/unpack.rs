@@ -76,7 +76,7 @@ pub(crate) enum Stop {
 
 impl Stop {
     /// The error that it is when nothing can be repeated.
-    fn into_error(self) -> Error {
+    pub(crate) fn into_error(self) -> Error {
         match self {
             Self::Failed(error) | Self::OrderMatters(error) => error,
         }
@@ -100,23 +100,33 @@ pub(crate) struct Unpacker<'a> {
     /// Leave packages alone whose `preinst` has to run first.
     pub(crate) defer: bool,
     /// The controls of the packages unpacked so far, when one worker goes in dpkg's order.
-    pub(crate) serial: Option<&'a Mutex<Vec<(usize, Control)>>>,
+    pub(crate) serial: Option<Mutex<Vec<(usize, Control)>>>,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) progress: &'a dyn Progress,
     /// The modification time of what no package gives one, in seconds.
     pub(crate) epoch: i64,
     pub(crate) total: usize,
-    pub(crate) done: AtomicUsize,
+    pub(crate) done: &'a AtomicUsize,
 }
 
 impl Unpacker<'_> {
     /// Unpacks all `jobs` one after the other, in dpkg's order.
-    pub(crate) fn in_order(&self, jobs: &[Job<'_>]) -> Result<Vec<Outcome>, Error> {
-        jobs.iter().map(|job| self.package(*job).map_err(Stop::into_error)).collect()
+    /// `known` are the packages that are in the tree already.
+    pub(crate) fn in_order(
+        self,
+        jobs: &[Job<'_>],
+        known: Vec<(usize, Control)>,
+    ) -> Result<Vec<(usize, Outcome)>, Error> {
+        let unpacker = Self { serial: Some(Mutex::new(known)), ..self };
+        jobs.iter().map(|job| Ok((job.number, unpacker.package(*job).map_err(Stop::into_error)?))).collect()
     }
 
     /// Unpacks all `jobs` with `workers` threads; the outcomes are in dpkg's order.
-    pub(crate) fn side_by_side(&self, jobs: &[Job<'_>], workers: usize) -> Result<Vec<Outcome>, Stop> {
+    pub(crate) fn side_by_side(
+        &self,
+        jobs: &[Job<'_>],
+        workers: usize,
+    ) -> Result<Vec<(usize, Outcome)>, Stop> {
         let mut queue: Vec<Job<'_>> = jobs.to_vec();
         // The largest first, so that no worker is left alone with one at the end.
         queue.sort_by_key(|job| std::cmp::Reverse(job.package.size));
@@ -150,7 +160,7 @@ impl Unpacker<'_> {
         }
         let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
         outcomes.sort_by_key(|(number, _)| *number);
-        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+        Ok(outcomes)
     }
 
     fn package(&self, job: Job<'_>) -> Result<Outcome, Stop> {
@@ -165,7 +175,7 @@ impl Unpacker<'_> {
         if self.defer && !job.package.essential && control.preinst().is_some() {
             return Ok(Outcome::NeedsPreinst(control));
         }
-        if let Some(unpacked) = self.serial {
+        if let Some(unpacked) = &self.serial {
             unpacked.lock().unwrap_or_else(PoisonError::into_inner).push((job.number, control.clone()));
         }
         let limit = control.expanded_limit(job.package.size);
@@ -359,7 +369,7 @@ impl Members<'_> {
 
     /// Decides about a path that package number `owner` has: whether this package gets it.
     fn settle(&self, path: &EntryPath, owner: usize) -> Result<bool, Stop> {
-        let Some(unpacked) = self.unpacker.serial else {
+        let Some(unpacked) = &self.unpacker.serial else {
             return Err(Stop::OrderMatters(self.refused(path, "which another package has too")));
         };
         let unpacked = unpacked.lock().unwrap_or_else(PoisonError::into_inner);

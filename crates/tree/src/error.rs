@@ -85,6 +85,17 @@ pub enum Error {
         name: Vec<u8>,
     },
 
+    /// A device's numbers cannot be written to a tar: Linux has none above 4095 and 1048575.
+    #[error("device numbers {major}, {minor} of `{path}` have no spelling in a tar")]
+    DeviceNumber {
+        /// The entry.
+        path: EntryPath,
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+
     /// The bytes of a tar archive are not acceptable.
     #[error(transparent)]
     Tar(#[from] tar::TarError),

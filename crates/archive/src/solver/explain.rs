@@ -92,29 +92,40 @@ impl Teller<'_, '_> {
             groups(links).filter(|group| group[0].kind.is_critical() && !self.marks.holds(id, group));
         let tell = |group: &[Link]| match group[0].kind.is_negative() {
             true => self.conflict(id, &group[0]),
-            false => self.lead_to(id) + &self.lack(id, group, 0),
+            false => Some(self.lead_to(id) + &self.lack(id, group, 0)),
         };
-        failed.map(tell).collect()
+        failed.filter_map(tell).collect()
     }
 
-    /// "`a` conflicts with `b`, which `c` needs".
-    fn conflict(&self, id: PackageId, link: &Link) -> String {
-        let owner = self.name(id);
-        let other =
-            self.marks.installed().into_iter().find(|other| *other != id && self.is_meant(id, link, *other));
-        let Some(other) = other else {
-            return format!("{owner} conflicts with {}", self.marks.universe.name_of(link.target));
-        };
-        format!("{owner}{} conflicts with {}{}", self.reason(id), self.name(other), self.reason(other))
+    /// "a conflicts with b, which c needs"; told once when the conflict is mutual.
+    fn conflict(&self, id: PackageId, link: &Link) -> Option<String> {
+        let universe = self.marks.universe;
+        let other = self
+            .marks
+            .installed()
+            .into_iter()
+            .find(|other| *other != id && self.is_meant(id, link, *other))?;
+        let mut back = universe.links_of(other).iter().filter(|link| link.kind.is_negative());
+        let mutual = back.any(|link| {
+            universe.owner_name(id) != universe.owner_name(other) && self.is_meant(other, link, id)
+        });
+        if mutual && other < id {
+            return None;
+        }
+        let (mut first, second) = (self.reason(id), self.reason(other));
+        if !first.is_empty() {
+            first.push(',');
+        }
+        Some(format!("{}{first} conflicts with {}{second}", self.name(id), self.name(other)))
     }
 
-    /// ", which `c` needs"; nothing when it was asked for.
+    /// ", which c needs"; nothing for what was asked for.
     fn reason(&self, id: PackageId) -> String {
         if self.wanted.packages.contains(&id) {
             return String::new();
         }
         self.dependent(id)
-            .map_or_else(String::new, |dependent| format!(", which {} needs,", self.name(dependent)))
+            .map_or_else(String::new, |dependent| format!(", which {} needs", self.name(dependent)))
     }
 
     /// A package to be installed that needs this one.
@@ -126,7 +137,7 @@ impl Teller<'_, '_> {
         self.marks.installed().into_iter().find(|owner| *owner != id && needs(*owner))
     }
 
-    /// The chain from what was asked for to a package: "`a` needs `b`, ".
+    /// The chain from what was asked for to a package: "a needs b, ".
     fn lead_to(&self, id: PackageId) -> String {
         let mut chain = vec![id];
         while let Some(last) = chain.last().copied().filter(|last| !self.wanted.packages.contains(last)) {
@@ -142,7 +153,7 @@ impl Teller<'_, '_> {
             .collect()
     }
 
-    /// "`a` needs `b` (>= 2), but trixie has only 1".
+    /// "a needs b (>= 2), but trixie has only b 1".
     fn lack(&self, id: PackageId, group: &[Link], depth: usize) -> String {
         let shown: Vec<_> = group.iter().map(|link| self.show(id, link)).collect();
         let mut excuses: Vec<_> = group.iter().map(|link| self.excuse(id, link, depth)).collect();
@@ -170,7 +181,7 @@ impl Teller<'_, '_> {
         match versions.first() {
             Some(package) => format!("{} has only {name} {}", package.origin().id, package.version()),
             None if universe.provides_of(link.target).next().is_some() => {
-                format!("no package provides {name} so")
+                format!("no package provides {name} in such a version")
             }
             None => format!("there is no package named {name}"),
         }
@@ -196,12 +207,8 @@ impl Teller<'_, '_> {
         if universe.candidate_of(owner) != Some(id) || self.chosen_otherwise(owner, id) {
             return format!("{name} {} is not the version chosen", universe.version_of(id));
         }
-        if let Some((enemy, _)) = self.enemy(id) {
-            return format!(
-                "{name} conflicts with {}{}",
-                self.name(enemy),
-                self.reason(enemy).trim_end_matches(',')
-            );
+        if let Some(enemy) = self.enemy(id) {
+            return format!("{name} conflicts with {}{}", self.name(enemy), self.reason(enemy));
         }
         let mut needs = groups(universe.links_of(id)).filter(|group| is_need(group[0].kind));
         let hopeless = |group: &&[Link]| {
@@ -223,18 +230,18 @@ impl Teller<'_, '_> {
     }
 
     /// A package to be installed that this one conflicts with, or the other way round.
-    fn enemy(&self, id: PackageId) -> Option<(PackageId, Link)> {
+    fn enemy(&self, id: PackageId) -> Option<PackageId> {
         let universe = self.marks.universe;
         let hits = |from: PackageId, to: PackageId| {
             let mut negative = universe.links_of(from).iter().filter(|link| link.kind.is_negative());
-            negative.find(|link| {
-                universe.owner_name(from) != universe.owner_name(to) && self.is_meant(from, link, to)
-            })
+            negative.any(|link| self.is_meant(from, link, to))
         };
-        let installed = self.marks.installed().into_iter();
-        installed
-            .filter(|other| *other != id)
-            .find_map(|other| hits(id, other).or_else(|| hits(other, id)).map(|link| (other, *link)))
+        let others = self
+            .marks
+            .installed()
+            .into_iter()
+            .filter(|other| universe.owner_name(*other) != universe.owner_name(id));
+        others.into_iter().find(|other| hits(id, *other) || hits(*other, id))
     }
 
     /// Whether a link of `owner` matches a package.
@@ -263,23 +270,26 @@ pub(super) fn similar_names(universe: &Universe, name: &str) -> Vec<String> {
     found.into_iter().map(|(_, other)| other.to_owned()).collect()
 }
 
-/// How many characters must be put in, left out or changed, when not more than `limit` (Levenshtein).
+/// How many characters must be put in, left out, changed or swapped with the next, when not more than `limit`.
 fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len().abs_diff(b.len()) > limit {
         return None;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let (mut before, mut last): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..=b.len()).collect());
     for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+            let mut least = (last[j] + usize::from(x != y)).min(row[j] + 1).min(last[j + 1] + 1);
+            if i > 0 && j > 0 && (*x, *y) == (b[j - 1], a[i - 1]) {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
         if row.iter().min().is_some_and(|least| *least > limit) {
             return None;
         }
+        (before, last) = (last, row);
     }
-    row.last().copied().filter(|distance| *distance <= limit)
+    last.last().copied().filter(|distance| *distance <= limit)
 }

@@ -68,6 +68,33 @@ impl<'u> Marks<'u> {
             self.set_installed(name);
             self.get_mut(name).automatic = false;
         }
+        for (id, suite) in &wanted.from_suite {
+            self.prefer_suite(*id, suite);
+        }
+    }
+
+    /// Takes from a suite what a package of that suite needs and no candidate satisfies.
+    fn prefer_suite(&mut self, id: PackageId, suite: &str) {
+        let universe = self.universe;
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            for group in groups(universe.links_of(id)).filter(|group| is_need(group[0].kind)) {
+                if group.iter().any(|link| self.candidate_match(id, link)) {
+                    continue;
+                }
+                let mut targets = group.iter().flat_map(|link| self.all_targets(id, link));
+                let found = targets.find(|target| {
+                    let mark = self.get(universe.owner_name(*target));
+                    !mark.protected && universe.origins_of(*target).any(|origin| origin.answers_to(suite))
+                });
+                if let Some(target) = found {
+                    let name = universe.owner_name(target);
+                    self.get_mut(name).candidate = Some(target);
+                    self.refresh(name);
+                    open.push(target);
+                }
+            }
+        }
     }
 
     /// Marks a name for installation of its candidate.

@@ -5,16 +5,17 @@
 //! `Replaces`, `Enhances`, and what it provides. `name:any` and `name:amd64` are names of their own, provided by the
 //! package behind them where Multi-Arch allows.
 
-use std::sync::Arc;
-
 use super::tables::{Entry, Kind, Link, NameId, Node, PackageId, Provide, Span};
 use super::{MultiArch, Origin, Priority, Universe};
-use crate::deb822::{Stanza, stanzas};
+use crate::deb822::{Field, Stanza, take_stanza};
 use crate::dependency::{Alternative, Relation, RelationError, alternatives};
 use crate::version::compare;
 
 /// The largest index that is accepted, in bytes; Debian's whole main is 55 MB.
 const MAX_TEXT: usize = 1 << 30;
+
+/// The longest version that a package may have, in bytes.
+const MAX_VERSION: usize = 512;
 
 /// The one package whose name apt knows.
 const APT: &str = "apt";
@@ -80,33 +81,29 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn of(stanza: Stanza<'a>) -> Self {
-        let mut found = Self::default();
-        for field in stanza.fields() {
-            let value = field.value;
-            match field.name {
-                "Package" => found.package = value,
-                "Version" => found.version = value,
-                "Architecture" => found.architecture = value,
-                "Multi-Arch" => found.multi_arch = value,
-                "Priority" => found.priority = value,
-                "SHA256" => found.sha256 = value,
-                "Essential" => found.essential = Some(value),
-                "Protected" => found.protected = Some(value),
-                "Important" => found.important = Some(value),
-                "Provides" => found.provides = value,
-                "Pre-Depends" => found.relations[Kind::PreDepends as usize] = value,
-                "Depends" => found.relations[Kind::Depends as usize] = value,
-                "Conflicts" => found.relations[Kind::Conflicts as usize] = value,
-                "Breaks" => found.relations[Kind::Breaks as usize] = value,
-                "Recommends" => found.relations[Kind::Recommends as usize] = value,
-                "Suggests" => found.relations[Kind::Suggests as usize] = value,
-                "Replaces" => found.relations[Kind::Replaces as usize] = value,
-                "Enhances" => found.relations[Kind::Enhances as usize] = value,
-                _ => {}
-            }
+    fn take(&mut self, field: Field<'a>) {
+        let value = field.value;
+        match field.name {
+            "Package" => self.package = value,
+            "Version" => self.version = value,
+            "Architecture" => self.architecture = value,
+            "Multi-Arch" => self.multi_arch = value,
+            "Priority" => self.priority = value,
+            "SHA256" => self.sha256 = value,
+            "Essential" => self.essential = Some(value),
+            "Protected" => self.protected = Some(value),
+            "Important" => self.important = Some(value),
+            "Provides" => self.provides = value,
+            "Pre-Depends" => self.relations[Kind::PreDepends as usize] = value,
+            "Depends" => self.relations[Kind::Depends as usize] = value,
+            "Conflicts" => self.relations[Kind::Conflicts as usize] = value,
+            "Breaks" => self.relations[Kind::Breaks as usize] = value,
+            "Recommends" => self.relations[Kind::Recommends as usize] = value,
+            "Suggests" => self.relations[Kind::Suggests as usize] = value,
+            "Replaces" => self.relations[Kind::Replaces as usize] = value,
+            "Enhances" => self.relations[Kind::Enhances as usize] = value,
+            _ => {}
         }
-        found
     }
 }
 
@@ -123,8 +120,14 @@ impl Universe {
         let mut text = String::from_utf8(text).map_err(|_| IndexError::NotText(origin.id.clone()))?;
         text.shrink_to_fit();
         // The text is taken apart before it moves in: its address is where spans are measured from.
-        for stanza in stanzas(&text) {
-            Loader { universe: self, origin: &origin, number, text: &text }.stanza(stanza)?;
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let mut fields = Fields::default();
+            let (stanza, after) = take_stanza(rest, |field| fields.take(field));
+            rest = after;
+            if !stanza.text().is_empty() {
+                Loader { universe: self, origin: &origin, number, text: &text }.stanza(stanza, &fields)?;
+            }
         }
         self.origins.push(origin);
         self.texts.push(text);
@@ -140,18 +143,17 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn stanza(mut self, stanza: Stanza<'a>) -> Result<(), IndexError> {
-        let fields = Fields::of(stanza);
-        self.check(&fields, stanza)?;
+    fn stanza(mut self, stanza: Stanza<'a>, fields: &Fields<'a>) -> Result<(), IndexError> {
+        self.check(fields, stanza)?;
         let name = self.name(fields.package);
-        let (before, known) = self.place(name, &fields);
+        let (before, known) = self.place(name, fields);
         match known {
             Some(known) => {
                 let pin = &mut self.universe.entries[known.index()].pin;
                 *pin = self.origin.pin.max(*pin);
                 self.universe.repeated.push((known, self.number));
             }
-            None => self.add(name, before, &fields, stanza)?,
+            None => self.add(name, before, fields, stanza)?,
         }
         if fields.package != APT {
             let node = &mut self.universe.nodes[name.index()];
@@ -167,7 +169,8 @@ impl<'a> Loader<'a> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
         let name = fields.package;
         let valid = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(plain);
-        let version = fields.version.bytes().all(|byte| plain(byte) || b"~:".contains(&byte));
+        let version = fields.version.len() <= MAX_VERSION
+            && fields.version.bytes().all(|byte| plain(byte) || b"~:".contains(&byte));
         let missing = match () {
             () if !valid => "Package",
             () if fields.version.is_empty() || !version => "Version",
@@ -244,7 +247,7 @@ impl<'a> Loader<'a> {
         });
         let relations = self.links(fields).and_then(|()| {
             self.universe.entries[id.index()].last_link = to_u32(self.universe.links.len());
-            self.provides(id, multi_arch, fields)
+            self.provides(id, name, multi_arch, fields)
         });
         relations.map_err(|source| IndexError::Relation {
             origin: self.origin.id.clone(),
@@ -270,13 +273,13 @@ impl<'a> Loader<'a> {
     fn provides(
         &mut self,
         owner: PackageId,
+        name: NameId,
         multi_arch: MultiArch,
         fields: &Fields<'a>,
     ) -> Result<(), RelationError> {
         let version = self.span(fields.version).unwrap_or_default();
-        let own = format!("{}:{}", fields.package, self.universe.architecture);
-        // A relation of this very package to itself by architecture has created the entry already.
-        let own_id = self.universe.name_id(&own);
+        // A relation of this very package to itself by architecture has made the entry already.
+        let own_id = self.universe.node(name).by_architecture;
         let listed =
             own_id.is_some_and(|id| self.universe.provides_of(id).any(|provide| provide.owner == owner));
         for alternative in alternatives(fields.provides) {
@@ -325,14 +328,13 @@ impl<'a> Loader<'a> {
             let any = self.name(&format!("{}:any", alternative.name));
             self.push_provide(any, owner, version, true);
         }
-        let known = self.universe.name_id(alternative.name);
+        let known = self.universe.nodes.len();
         let target = self.name(alternative.name);
         // apt leaves out what a package provides of itself, but overlooks it where the package is `foreign`.
-        if (multi_arch == MultiArch::Foreign && known.is_some()) || !is_itself {
+        if (multi_arch == MultiArch::Foreign && target.index() < known) || !is_itself {
             self.push_provide(target, owner, version, false);
         }
-        let by_architecture = format!("{}:{}", alternative.name, self.universe.architecture);
-        if let Some(target) = self.universe.name_id(&by_architecture) {
+        if let Some(target) = self.universe.node(target).by_architecture {
             self.push_provide(target, owner, version, true);
         }
     }
@@ -353,20 +355,13 @@ impl<'a> Loader<'a> {
 
     /// The number of a name, which is new when it was not met before.
     fn name(&mut self, name: &str) -> NameId {
-        if let Some(id) = self.universe.by_name.get(name) {
-            return *id;
+        let (id, new) = self.universe.names.insert(name);
+        if !new {
+            return id;
         }
-        let id = NameId::from_index(self.universe.nodes.len());
-        let shared: Arc<str> = name.into();
-        self.universe.by_name.insert(Arc::clone(&shared), id);
-        self.universe.nodes.push(Node {
-            name: shared,
-            versions: None,
-            provides: None,
-            // By its default configuration (`pkgCacheGen::ForceEssential`) apt counts itself among the essential.
-            essential: name == APT,
-            important: name == APT,
-        });
+        // By its default configuration (`pkgCacheGen::ForceEssential`) apt counts itself among the essential.
+        let (essential, important) = (name == APT, name == APT);
+        self.universe.nodes.push(Node { essential, important, ..Node::default() });
         match name.rsplit_once(':') {
             Some((plain, architecture)) if architecture == &*self.universe.architecture => {
                 self.provide_by_architecture(id, plain);
@@ -383,6 +378,7 @@ impl<'a> Loader<'a> {
     /// Lets everything that is or provides `plain` provide `plain:architecture` as well.
     fn provide_by_architecture(&mut self, target: NameId, plain: &str) {
         let plain = self.name(plain);
+        self.universe.nodes[plain.index()].by_architecture = Some(target);
         let explicit = self.universe.provides_of(plain).filter(|provide| !provide.implicit);
         let provided: Vec<_> = explicit.map(|provide| (provide.owner, provide.version)).collect();
         let versions: Vec<_> = self.universe.versions_of(plain).collect();

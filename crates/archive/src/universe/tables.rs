@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::dependency::Relation;
 
@@ -60,13 +59,14 @@ impl Span {
 }
 
 /// What is known of a name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Node {
-    pub(super) name: Arc<str>,
     /// The highest version.
     pub(super) versions: Option<PackageId>,
     /// The provider that was met last.
     pub(super) provides: Option<u32>,
+    /// The name with the architecture after a colon, when some relation uses it.
+    pub(super) by_architecture: Option<NameId>,
     pub(super) essential: bool,
     pub(super) important: bool,
 }

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn universe(indices: &[(&str, i32, &str)]) -> Universe {
     let mut universe = Universe::new("amd64");
@@ -113,5 +114,31 @@ fn what_is_no_index_is_refused() {
     ] {
         let error = Universe::new("amd64").add_index(Origin::new("t"), text.to_vec()).unwrap_err();
         assert_eq!(error.to_string(), expected, "{summary}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_text_is_taken_or_refused(
+        lines in prop::collection::vec(
+            prop_oneof![
+                Just("Package: a".to_owned()), Just("Version: 1".to_owned()), Just("Architecture: all".to_owned()),
+                Just(String::new()), "(Depends|Breaks|Provides|Multi-Arch|Source|Priority|Essential): [a-c:(=1), |]{0,12}",
+                "[ -~é]{0,8}",
+            ],
+            0..30,
+        )
+    ) {
+        let mut universe = Universe::new("amd64");
+        if universe.add_index(Origin::new("t"), lines.join("\n").into_bytes()).is_ok() {
+            for package in universe.packages() {
+                prop_assert!(universe.candidate(package.name()).is_some());
+                let _ = (package.source(), package.sha256(), package.size(), package.relations("Depends").count());
+            }
+            let request = crate::solver::Request::with_essential(["a"]);
+            let _ = crate::solver::solve(&universe, &request).map_err(|error| error.to_string());
+        }
     }
 }

@@ -14,6 +14,9 @@ use super::Packages;
 /// Tests of one suite share its root, so only one at a time may make it.
 static MAKING: Mutex<()> = Mutex::new(());
 
+/// Their answers lie in the same place, so only one at a time may ask.
+static ASKING: Mutex<()> = Mutex::new(());
+
 /// How many apt processes run side by side.
 const SIDE_BY_SIDE: usize = 2;
 
@@ -96,22 +99,49 @@ impl Oracle {
 
     /// What apt would install for each set beside `?essential`; `None` where it refuses.
     pub(crate) fn ask(&self, sets: &[Vec<String>]) -> Vec<Option<Packages>> {
+        self.ask_each(sets, "apt-get -qq -s install '?essential' $set")
+    }
+
+    /// The same for sets that each have an archive of their own, given as the text of its index.
+    ///
+    /// apt does not simulate the installation here: circles of `Pre-Depends` would make it fail after all.
+    pub(crate) fn ask_made_up(&self, made: &[(String, Vec<String>)]) -> Vec<Option<Packages>> {
+        let _ = fs::remove_dir_all(self.path("made"));
+        for (number, (index, _)) in made.iter().enumerate() {
+            let folder = self.path(&format!("made/{number}"));
+            fs::create_dir_all(folder.join("lists/partial")).unwrap();
+            fs::write(folder.join("Packages"), index).unwrap();
+            let line = format!("deb [trusted=yes] file:{}/made/{number} ./\n", self.inside);
+            fs::write(folder.join("sources.list"), line).unwrap();
+        }
+        let sets: Vec<_> = made.iter().map(|(_, set)| set.clone()).collect();
+        let folder = format!("{}/made/$number", self.inside);
+        let apt = format!(
+            "apt-get -qq -o Dir::State::lists={folder}/lists -o Dir::Etc::sourcelist={folder}/sources.list \
+             -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache="
+        );
+        self.ask_each(&sets, &format!("{{ {apt} update && {apt} --print-uris install '?essential' $set; }}"))
+    }
+
+    /// Runs a command for each `$set` and `$number` in the root.
+    fn ask_each(&self, sets: &[Vec<String>], command: &str) -> Vec<Option<Packages>> {
+        let _asking = ASKING.lock().unwrap();
         let _ = fs::remove_dir_all(self.path("answers"));
         fs::create_dir_all(self.path("answers")).unwrap();
-        let workers: Vec<_> = (0..SIDE_BY_SIDE).map(|worker| self.start_worker(sets, worker)).collect();
+        let script = format!(
+            "while read -r number set; do {command} > {0}/answers/$number 2>&1; echo $? > {0}/answers/$number.status; done",
+            self.inside
+        );
+        let workers: Vec<_> =
+            (0..SIDE_BY_SIDE).map(|worker| self.start_worker(&script, sets, worker)).collect();
         for mut worker in workers {
             assert!(worker.wait().unwrap().success(), "the shell that runs apt in the root failed");
         }
         (0..sets.len()).map(|number| self.answer(number)).collect()
     }
 
-    fn start_worker(&self, sets: &[Vec<String>], worker: usize) -> std::process::Child {
-        let script = format!(
-            "while read -r number set; do apt-get -qq -s install '?essential' $set > {0}/answers/$number 2>&1; \
-             echo $? > {0}/answers/$number.status; done",
-            self.inside
-        );
-        let mut child = self.chroot(&script).stdin(Stdio::piped()).spawn().unwrap();
+    fn start_worker(&self, script: &str, sets: &[Vec<String>], worker: usize) -> std::process::Child {
+        let mut child = self.chroot(script).stdin(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         for (number, set) in sets.iter().enumerate().skip(worker).step_by(SIDE_BY_SIDE) {
             writeln!(input, "{number} {}", set.join(" ")).unwrap();
@@ -122,9 +152,11 @@ impl Oracle {
     fn answer(&self, number: usize) -> Option<Packages> {
         let output = fs::read_to_string(self.path(&format!("answers/{number}"))).unwrap();
         let status = fs::read_to_string(self.path(&format!("answers/{number}.status"))).unwrap();
+        let refusals =
+            ["unmet dependencies", "generated breaks", "no installation candidate", "held broken packages"];
         match status.trim() {
             "0" => Some(output.lines().filter_map(installed).collect()),
-            "100" => None,
+            "100" if refusals.iter().any(|refusal| output.contains(refusal)) => None,
             other => panic!("apt ended with status {other}:\n{output}"),
         }
     }
@@ -137,8 +169,12 @@ impl Oracle {
     }
 }
 
-/// Reads `Inst name (version origin [architecture])`.
+/// Reads `Inst name (version origin [architecture])` or `'address' name_version_architecture.deb size digest`.
 fn installed(line: &str) -> Option<(String, String)> {
+    if let Some(rest) = line.strip_prefix('\'') {
+        let mut parts = rest.split(' ').nth(1)?.split('_');
+        return Some((parts.next()?.to_owned(), parts.next()?.to_owned()));
+    }
     let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
     let version = rest.strip_prefix('(')?.split(' ').next()?;
     let name = name.split(':').next()?;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Command, From};
+use crate::printer;
 
 /// Runs the command that `cli` names.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
@@ -20,7 +21,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Lock(lock) => lock::run(&cli, lock),
         Command::Doctor(doctor) => doctor::run(doctor, cli.json),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "ovmlayer-rootfs", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "ovmlayer-rootfs", &mut script);
+            printer::result(String::from_utf8_lossy(&script).trim_end());
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -62,6 +62,18 @@ impl Root {
         result.map_err(|errno| failed("rename", from, errno))
     }
 
+    /// Moves the entry at `path` of `other`, which is no directory, to the same path here, replacing what is there as
+    /// rename(2) does. Both must be on one file system.
+    ///
+    /// # Errors
+    /// [`crate::Error::Entry`].
+    pub fn adopt(&self, path: &EntryPath, other: &Root) -> Result<()> {
+        let (old, old_name) = other.locate_beneath("move", path)?;
+        let (new, new_name) = self.locate_beneath("move", path)?;
+        rustix::fs::renameat(old.fd(), old_name, new.fd(), new_name)
+            .map_err(|errno| failed("move", path, errno))
+    }
+
     fn remove_with(
         &self,
         path: &EntryPath,

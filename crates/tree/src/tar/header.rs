@@ -23,6 +23,12 @@ pub(super) const MAJOR: Range<usize> = 329..337;
 pub(super) const MINOR: Range<usize> = 337..345;
 pub(super) const PREFIX: Range<usize> = 345..500;
 
+/// The greatest number of a field of eight bytes: seven octal digits and a NUL.
+pub(super) const OCTAL_7: u64 = 0o7_777_777;
+
+/// The greatest number of a field of twelve bytes: 8 GiB less one byte.
+pub(super) const OCTAL_11: u64 = 0o77_777_777_777;
+
 /// Magic and version of POSIX archives.
 pub(super) const POSIX_MAGIC: &[u8; 8] = b"ustar\x0000";
 

@@ -112,10 +112,11 @@ fn symlink(name: &[u8], target: Vec<u8>, limits: &Limits) -> Result<Kind, Proble
     Ok(Kind::Symlink { target })
 }
 
+/// Numbers of a device; Linux has 12 bits of major and 20 of minor numbers, so what our writer cannot write is none.
 fn device(block: &Block) -> Result<(u32, u32), Problem> {
-    let number = |range: std::ops::Range<usize>, field| {
-        let value = unsigned(&block[range.clone()], field)?;
-        u32::try_from(value).map_err(|_| Problem::Number { field, value: block[range].to_vec() })
+    let number = |range: std::ops::Range<usize>, field| match unsigned(&block[range.clone()], field)? {
+        value @ ..=header::OCTAL_7 => Ok(value as u32),
+        _ => Err(Problem::Number { field, value: block[range].to_vec() }),
     };
     Ok((number(header::MAJOR, "devmajor")?, number(header::MINOR, "devminor")?))
 }

@@ -2,18 +2,12 @@
 
 use std::io::{self, Read, Write};
 
-use super::header::{self, Block};
+use super::header::{self, Block, OCTAL_7, OCTAL_11};
 use super::{BLOCK, RECORD, extensions, pax};
 use crate::{Entry, Error, Kind, Result};
 
 /// How much is gathered before it is written, in bytes. Contents are read straight into the same buffer.
 const BUFFER: usize = 256 * 1024;
-
-/// The greatest size of the `size` field, 8 GiB less one byte, and of the time field.
-const OCTAL_11: u64 = 0o77_777_777_777;
-
-/// The greatest owner that a field of seven octal digits holds.
-const OCTAL_7: u32 = 0o7_777_777;
 
 /// Writes PAX archives whose bytes depend on the entries and their contents alone.
 ///
@@ -47,7 +41,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// [`Error::SizeMismatch`] when `contents` is shorter or longer, [`Error::Contents`] when it fails, [`Error::Write`]
-    /// when the sink fails, [`Error::XattrName`]. After an error the archive cannot be completed.
+    /// when the sink fails, [`Error::XattrName`] and [`Error::DeviceNumber`] for what has no spelling. After an error the archive cannot be completed.
     pub fn append(&mut self, entry: &Entry, contents: &mut dyn Read) -> Result<()> {
         self.append_header(entry)?;
         if let Kind::File { size } = entry.kind {
@@ -91,14 +85,16 @@ impl<W: Write> Writer<W> {
         }
         let mut block = new_block(flag, &name, entry.metadata.mode);
         put_text(&mut block, header::LINK, link);
-        put(&mut block, header::UID, u64::from(entry.metadata.uid.min(OCTAL_7)));
-        put(&mut block, header::GID, u64::from(entry.metadata.gid.min(OCTAL_7)));
+        put(&mut block, header::UID, u64::from(entry.metadata.uid).min(OCTAL_7));
+        put(&mut block, header::GID, u64::from(entry.metadata.gid).min(OCTAL_7));
         put(&mut block, header::SIZE, entry.kind.size().min(OCTAL_11));
         put(&mut block, header::MTIME, u64::try_from(entry.metadata.mtime).unwrap_or(0).min(OCTAL_11));
         if let Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } = entry.kind {
-            // Linux has 12 bits of major and 20 of minor numbers, so seven digits hold both.
-            put(&mut block, header::MAJOR, u64::from(major.min(OCTAL_7)));
-            put(&mut block, header::MINOR, u64::from(minor.min(OCTAL_7)));
+            if u64::from(major.max(minor)) > OCTAL_7 {
+                return Err(Error::DeviceNumber { path: entry.path.clone(), major, minor });
+            }
+            put(&mut block, header::MAJOR, u64::from(major));
+            put(&mut block, header::MINOR, u64::from(minor));
         }
         header::seal(&mut block);
         self.put(&block)
@@ -177,10 +173,10 @@ fn pax_records(entry: &Entry, name: &[u8], link: &[u8]) -> Result<Vec<u8>> {
     if link.len() > header::LINK.len() {
         text("linkpath", link);
     }
-    if metadata.uid > OCTAL_7 {
+    if u64::from(metadata.uid) > OCTAL_7 {
         text("uid", metadata.uid.to_string().as_bytes());
     }
-    if metadata.gid > OCTAL_7 {
+    if u64::from(metadata.gid) > OCTAL_7 {
         text("gid", metadata.gid.to_string().as_bytes());
     }
     if entry.kind.size() > OCTAL_11 {

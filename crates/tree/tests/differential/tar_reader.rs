@@ -133,6 +133,14 @@ fn seal(mut block: Vec<u8>) -> Vec<u8> {
     block
 }
 
+/// A character device with these digits as its numbers.
+fn device(digits: &[u8; 8]) -> Vec<u8> {
+    let mut block = header(b"x", b'3', b"0", b"");
+    block[329..337].copy_from_slice(digits);
+    block[337..345].copy_from_slice(digits);
+    seal(block)
+}
+
 /// A header and its contents, padded.
 fn with_contents(mut header: Vec<u8>, contents: &[u8]) -> Vec<u8> {
     header.extend_from_slice(contents);
@@ -214,6 +222,12 @@ fn refused_archives() {
             "owner that is none",
             [pax(b'x', b"18 uid=4294967295\n"), file()].concat(),
             at(0) + "field uid holds no valid number: `4294967295`",
+        ),
+        // Found by fuzzing: eight digits would come back as other numbers.
+        (
+            "great device number",
+            device(b"11111111"),
+            at(0) + "field devmajor holds no valid number: `11111111`",
         ),
         ("cut header", file()[..100].to_vec(), at(0) + "the archive ends in the middle of a header"),
         (

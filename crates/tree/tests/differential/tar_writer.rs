@@ -174,6 +174,14 @@ fn attributes_without_a_spelling_are_refused() {
     }
 }
 
+#[test]
+fn device_numbers_without_a_spelling_are_refused() {
+    let mut entry = entries(false).remove(3).0;
+    entry.kind = Kind::BlockDevice { major: 8, minor: 0o10_000_000 };
+    let error = Writer::new(Vec::new()).append(&entry, &mut io::empty()).unwrap_err();
+    assert_eq!(error.to_string(), "device numbers 8, 2097152 of `etc/empty` have no spelling in a tar");
+}
+
 fn any_entry() -> impl Strategy<Value = Entry> {
     let name = proptest::collection::vec(any::<u8>(), 1..300);
     let kind = prop_oneof![
