@@ -199,6 +199,9 @@ impl<'a> Build<'a> {
     }
 
     fn configure_essential(&self, essential: &[Unpacked]) -> Result<(), Error> {
+        if essential.is_empty() {
+            return Ok(());
+        }
         configure::without_services(&self.root, || {
             essential
                 .iter()

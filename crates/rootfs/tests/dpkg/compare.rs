@@ -54,11 +54,11 @@ pub(crate) fn ours(debs: &[DebBuilder]) -> (Root, Option<rootfs::Error>) {
     let root = Root::new();
     let cache = Cache::open(&root.folder.path().join("cache")).expect("a cache");
     let packages: Vec<Package> = debs.iter().map(|deb| keep(&cache, deb)).collect();
-    let path = root.path();
-    let staging = tempfile::tempdir().expect("a folder");
+    let (path, staging) = (root.path(), root.folder.path().join("staging"));
+    fs::create_dir(&staging).expect("a folder");
     let options = Options {
         root: &path,
-        staging: staging.path(),
+        staging: &staging,
         architecture: machine_architecture(),
         cache: &cache,
         jobs: 2,
