@@ -5,6 +5,7 @@
 //! events, so that the whole run is covered however fast the machine is.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
@@ -95,6 +96,8 @@ impl End {
 /// A program with everything in its cache, and what an undisturbed build of it says.
 struct Stage<'u> {
     program: Program<'u>,
+    /// Where roots are built: root builds where it is best, the user on disk, where more can be left.
+    build_dir: Option<PathBuf>,
     events: Vec<String>,
     /// File names and digests.
     artifacts: BTreeMap<String, String>,
@@ -115,7 +118,8 @@ impl<'u> Stage<'u> {
             Some(user) => program.as_user(user),
             None => program,
         };
-        let mut stage = Self { program, events: Vec::new(), artifacts: BTreeMap::new() };
+        let build_dir = user.map(|_| program.folder().join("roots"));
+        let mut stage = Self { program, build_dir, events: Vec::new(), artifacts: BTreeMap::new() };
         let build = stage.build("undisturbed", usize::MAX, None);
         assert!(build.status.success(), "{}", build.events.join("\n"));
         stage.events = build.events;
@@ -128,12 +132,23 @@ impl<'u> Stage<'u> {
         self.program.folder().join(name)
     }
 
+    fn build_options(&self) -> Vec<OsString> {
+        self.build_dir.iter().flat_map(|folder| ["--build-dir".into(), folder.into()]).collect()
+    }
+
+    /// Folders in which nothing is left by a build that could clean up.
+    fn working_folders(&self) -> Vec<PathBuf> {
+        let cache = self.program.cache().join("ovmlayer-rootfs");
+        let folders = ["build", "temporary"].map(|name| cache.join(name));
+        folders.into_iter().chain(self.build_dir.clone()).collect()
+    }
+
     /// Builds, and ends it after `moment` events.
     fn build(&self, out: &str, moment: usize, end: Option<End>) -> Ended {
         let options = ["build", "ended.toml", "--offline", "--locked", "--progress", "json", "--out", out];
         let mut child = self
             .program
-            .command(options)
+            .command(options.into_iter().map(OsString::from).chain(self.build_options()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -168,16 +183,17 @@ impl<'u> Stage<'u> {
         } else {
             self.says_so(name, end, moment, &ended);
             assert_eq!(found, BTreeMap::new(), "{name}: the output folder");
-            for folder in ["build", "temporary"] {
-                let folder = self.program.cache().join("ovmlayer-rootfs").join(folder);
+            for folder in self.working_folders() {
                 assert_eq!(names(&folder), Vec::<String>::new(), "{name}: {}", folder.display());
             }
         }
         let next = self.build("out", usize::MAX, None);
         assert!(next.status.success(), "{name}: the next build failed:\n{}", next.events.join("\n"));
         assert_eq!(digests(&out), self.artifacts, "{name}: the next build");
-        let build = self.program.cache().join("ovmlayer-rootfs/build");
-        assert_eq!(names(&build), Vec::<String>::new(), "{name}: what the next build did not reclaim");
+        for folder in self.working_folders() {
+            let left = names(&folder);
+            assert!(left.is_empty(), "{name}: the next build did not reclaim {left:?} in {folder:?}");
+        }
         fs::remove_dir_all(&out).expect("the output folder goes");
         completed
     }
