@@ -22,6 +22,7 @@ const MESSAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/faults.
 type Spoil = fn(&Stage<'_>);
 
 /// One thing that goes wrong.
+#[derive(Clone, Copy)]
 struct Case {
     summary: &'static str,
     spoil: Spoil,
@@ -172,7 +173,7 @@ const SIGNATURES: &[Case] = &[
     case(
         "a release file that is not signed at all",
         |stage| {
-            stage.fault("/debian/dists/tiny/InRelease", Fault::Replace(b"Suite: tiny\nDate: now\n".to_vec()))
+            stage.fault("/debian/dists/tiny/InRelease", Fault::Replace(b"Suite: tiny\nDate: now\n".to_vec()));
         },
         &["/debian/dists/tiny/InRelease", "sign"],
     ),
