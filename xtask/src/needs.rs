@@ -15,6 +15,7 @@ enum Sign {
 }
 
 const TESTS: &[(Sign, &str)] = &[
+    (Sign::Program("bsdtar"), "libarchive-tools"),
     (Sign::Program("cc"), "build-essential"),
     (Sign::Program("dpkg-deb"), "dpkg"),
     (Sign::Program("fish"), "fish"),
@@ -33,6 +34,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("xz"), "xz-utils"),
     (Sign::Program("zsh"), "zsh"),
     (Sign::Program("zstd"), "zstd"),
+    (Sign::File("/bin/busybox"), "busybox-static"),
     (Sign::File("/etc/ssl/certs/ca-certificates.crt"), "ca-certificates"),
     (Sign::File("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring"),
     (Sign::PythonModule("ensurepip"), "python3-venv"),
