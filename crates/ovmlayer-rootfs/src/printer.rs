@@ -36,7 +36,7 @@ pub(crate) fn warning(message: &str) {
     note(&format!("{} {message}", label("warning:", "33")));
 }
 
-/// `word` in colour, where colour is wanted (https://no-color.org).
+/// `word` in colour, where colour is wanted (<https://no-color.org>).
 fn label(word: &str, colour: &str) -> String {
     let plain =
         std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || !io::stderr().is_terminal();

@@ -1,7 +1,7 @@
 //! What to build: joins the rooms below, owns recipes, locks and builds.
 //!
 //! In goes a [`Recipe`] (TOML, the one file most users edit) and [`Options`](build::Options); out come artifacts under
-//! their final names and a [`Lock`] that says exactly what is in them. Most callers want [`build::build`].
+//! their final names and a [`Lock`] that says exactly what is in them. Most callers want [`build::Session`].
 //!
 //! Everything that a recipe can say is a type in [`format`](mod@format); where packages come from is decided in [`plan`].
 
