@@ -72,7 +72,7 @@ fn another_format_is_refused_with_what_to_do() {
     Cache::open(base.path()).unwrap();
     fs::write(base.path().join("version"), "99\n").unwrap();
     let error = Cache::open(base.path()).unwrap_err().to_string();
-    assert!(error.contains("format `99`") && error.contains("XDG_CACHE_HOME"), "{error}");
+    assert!(error.contains("format `99`") && error.contains("--cache-dir"), "{error}");
 }
 
 #[test]
