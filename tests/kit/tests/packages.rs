@@ -36,7 +36,7 @@ fn dpkg_deb_reads_every_compression() {
         );
         let listing = dpkg_deb("--contents", &deb);
         for expected in [
-            "-rwsr-xr-x root/root",
+            "-rwsr-xr-x 0/50",
             "./usr/bin/link -> sample",
             "./usr/bin/twin link to ./usr/bin/sample",
             "/long\n",
