@@ -7,4 +7,5 @@ mod foreign;
 mod isolation;
 mod machine;
 mod mounts;
+mod overlays;
 mod support;
