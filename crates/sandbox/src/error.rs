@@ -143,6 +143,25 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The process that was to keep a mount did not come up.
+    #[error("cannot start the process that keeps the mount: {message}")]
+    Hold {
+        /// What it said: an error with its causes and what to do.
+        message: String,
+    },
+    /// The process that keeps a mount cannot be joined, or does not end.
+    #[error("cannot {doing} process {pid}, which keeps the mount; {remedy}")]
+    Holder {
+        /// What was tried, as in "cannot …".
+        doing: &'static str,
+        /// Its id.
+        pid: i32,
+        /// What to do about it.
+        remedy: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
     /// A mount is in use.
     #[error("cannot unmount {}: it is in use; end what runs there, or detach it lazily", target.display())]
     Busy {

@@ -22,6 +22,7 @@ mod cancel;
 mod enter;
 mod error;
 pub mod foreign;
+pub mod holder;
 mod ids;
 mod init;
 mod lines;

@@ -35,7 +35,7 @@ pub struct Mounted {
     pub id: u64,
 }
 
-/// The overlays mounted beneath `folder` in this mount namespace, in the order of the mount table: where several are
+/// The overlays mounted beneath `folder` in this thread's mount namespace, in the order of the mount table: where several are
 /// mounted at one place, the last one is seen.
 ///
 /// The paths of their directories are those given at the time of mounting.
@@ -47,7 +47,7 @@ pub fn overlays_beneath(folder: &Path) -> Result<Vec<Mounted>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(Error::system(format!("find {}", folder.display())))?,
     };
-    const TABLE: &str = "/proc/self/mountinfo";
+    const TABLE: &str = "/proc/thread-self/mountinfo";
     let mut table = Vec::with_capacity(1 << 16);
     File::open(TABLE)
         .and_then(|mut file| file.read_to_end(&mut table))
@@ -211,12 +211,12 @@ impl Namespace {
     }
 }
 
-/// The mount namespace that this process is in.
+/// The mount namespace that this thread is in.
 ///
 /// # Errors
 /// When `/proc` is not mounted.
 pub fn mount_namespace() -> Result<Namespace, Error> {
-    const LINK: &str = "/proc/self/ns/mnt";
+    const LINK: &str = "/proc/thread-self/ns/mnt";
     let metadata = fs::metadata(LINK).map_err(Error::system(format!("read {LINK}")))?;
     Ok(Namespace(metadata.ino()))
 }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
 
@@ -159,11 +159,13 @@ impl Overlay {
 /// meanwhile goes unmarked: hold one lock around this and around every mount of the same upper.
 ///
 /// # Errors
-/// When the kernel does not tell, for instance for want of the right to mount.
+/// When the kernel does not tell: for want of the right to mount, or where the directory is on a read-only mount.
 pub fn upper_in_use(upper: &Path) -> Result<bool, Error> {
     let context = Context::open()?;
     match context.give("upperdir", upper) {
         Err(Refusal::Kernel(Errno::NOENT)) => return Ok(false),
+        // It cannot be an upper; or not by a read-only mount, of which there may be another one.
+        Err(Refusal::Kernel(Errno::INVAL)) if upper.is_dir() && !read_only(upper) => return Ok(false),
         other => other.map_err(|refusal| context.refused("upperdir", upper, refusal))?,
     }
     let options = [("index", "on"), ("redirect_dir", "nofollow"), ("metacopy", "off"), ("nfs_export", "off")];
@@ -188,6 +190,10 @@ pub fn upper_in_use(upper: &Path) -> Result<bool, Error> {
             })
         }
     }
+}
+
+fn read_only(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|status| status.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Why a path was not taken.

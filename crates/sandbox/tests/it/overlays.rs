@@ -3,59 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ovmlayer_sandbox::Error;
-use ovmlayer_sandbox::mounts::{self, Mounted};
 use ovmlayer_sandbox::overlay::{MAX_LOWERS, Overlay, Upper, Xattrs};
+use ovmlayer_sandbox::{Error, mounts};
 
-/// A folder in which overlays are mounted; what is mounted there goes with it.
-struct Place {
-    folder: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    /// A directory with a file of its own name.
-    fn layer(&self, name: &str) -> PathBuf {
-        let path = self.directory(name);
-        fs::write(path.join("name"), name).unwrap();
-        path
-    }
-
-    fn directory(&self, name: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
-
-    fn upper(&self, name: &str) -> Option<Upper> {
-        let (upper, work) = (self.directory(name), self.directory(&format!("{name}.work")));
-        Some(Upper { upper, work })
-    }
-
-    fn mounted(&self) -> Vec<Mounted> {
-        mounts::overlays_beneath(self.folder.path()).unwrap()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        for mounted in self.mounted() {
-            mounts::unmount(&mounted.target, true).unwrap();
-        }
-    }
-}
-
-fn overlay(lowers: &[&Path], upper: Option<Upper>) -> Overlay {
-    let lowers = lowers.iter().map(|lower| lower.to_path_buf()).collect();
-    Overlay { source: "test".to_owned(), xattrs: Xattrs::User, lowers, upper }
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap()
-}
+use crate::place::{Place, overlay, read};
 
 #[test]
 fn the_first_lower_is_the_top_one_and_the_upper_above_it() {
@@ -134,7 +85,7 @@ fn the_kernels_limit_is_reached_and_not_passed() {
 fn what_the_kernel_refuses_is_explained() {
     let place = Place::new();
     let (a, file) = (place.layer("a"), place.layer("b").join("name"));
-    let missing = place.folder.path().join("missing");
+    let missing = place.path().join("missing");
     let elsewhere = Some(Upper { upper: "/proc/self".into(), work: place.directory("w") });
     let inside = a.join("inside");
     fs::create_dir(&inside).unwrap();
