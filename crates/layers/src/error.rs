@@ -215,6 +215,15 @@ pub enum Error {
         /// Why it failed.
         source: sandbox::Error,
     },
+    /// Something cannot be copied.
+    #[error(transparent)]
+    Copy(#[from] crate::CopyError),
+    /// The layer lies in its store as an archive, which has no folder to look into.
+    #[error("layer `{name}` is kept as an archive; export it, or import it into the runtime store, to look into it")]
+    Archived {
+        /// The layer.
+        name: LayerName,
+    },
     /// The process that keeps the mount of an ordinary user reports this.
     #[error("{message}")]
     Holder {

@@ -31,25 +31,36 @@
 //! a user's mount, its own mark on a writable layer); a lease only says what to ask for.
 
 mod config;
+mod cp;
+mod diff;
+mod du;
 mod engine;
 mod environment;
 mod error;
+mod inspect;
 mod layer;
 mod lease;
 mod lock;
 mod name;
+mod overlay_form;
 mod record;
+mod run;
 mod staging;
 mod store;
 mod usage;
 
 pub use config::{Config, Volume};
+pub use cp::{Copied, CopyError, Transfer};
+pub use diff::{Change, Effect};
+pub use du::DiskUse;
 pub use engine::Engine;
 pub use environment::Environment;
 pub use error::{Error, Result};
+pub use inspect::{Inspection, Use};
 pub use layer::{Deleted, Layer, Locked};
 pub use lock::{Access, LayerLock, StoreLock};
 pub use name::{LayerName, PointName};
+pub use run::{Bind, BindError, Request, exit_code};
 pub use staging::Staging;
 pub use store::{Form, Ids, Role, Store};
 pub use usage::{MergePoint, Place};
