@@ -33,9 +33,11 @@ mod options;
 mod plan;
 pub mod probe;
 mod raw;
+mod reaper;
 mod run;
 mod sandbox;
 mod seccomp;
+mod signals;
 mod stdio;
 mod sync;
 

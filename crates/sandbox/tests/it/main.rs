@@ -7,4 +7,6 @@ mod foreign;
 mod isolation;
 mod machine;
 mod mounts;
+mod signals;
 mod support;
+mod terminal;
