@@ -36,9 +36,11 @@ pub mod overlay;
 mod plan;
 pub mod probe;
 mod raw;
+mod reaper;
 mod run;
 mod sandbox;
 mod seccomp;
+mod signals;
 mod stdio;
 mod sync;
 

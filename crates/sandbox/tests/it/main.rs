@@ -11,4 +11,6 @@ mod machine;
 mod mounts;
 mod overlays;
 mod place;
+mod signals;
 mod support;
+mod terminal;
