@@ -7,6 +7,7 @@
 //! mounts holder LEASE                       who holds the lease
 //! mounts join LEASE COMMAND…                run a command where the holder is
 //! mounts release LEASE                      end the holder
+//! mounts abilities FOLDER                   what can be kept in a folder, without and with namespaces of one's own
 //! ```
 
 use std::error::Error;
@@ -15,10 +16,9 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use ovmlayer_sandbox::enter_user_namespace;
 use ovmlayer_sandbox::holder::{self, Held, Holder};
-use ovmlayer_sandbox::mounts;
 use ovmlayer_sandbox::overlay::{self, Overlay, Upper, Xattrs};
+use ovmlayer_sandbox::{enter_user_namespace, file_system, mounts};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -71,6 +71,11 @@ fn run(arguments: &[String]) -> Done {
             let [program, rest @ ..] = rest else { return Err("COMMAND…".into()) };
             let status = Command::new(program).args(rest).status()?;
             if status.success() { Ok(()) } else { Err(status.to_string().into()) }
+        }
+        "abilities" => {
+            report(&format!("{:?}", file_system::abilities(Path::new(first))?))?;
+            enter_user_namespace()?;
+            report(&format!("{:?}", file_system::abilities(Path::new(first))?))
         }
         "release" => Ok(holder_of(first)?.release()?),
         other => Err(format!("unknown verb {other}").into()),

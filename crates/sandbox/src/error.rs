@@ -42,6 +42,24 @@ pub enum Error {
         /// The program.
         program: &'static str,
     },
+    /// A program is not there.
+    #[error("`{program}` is not installed; install the package `{package}`")]
+    ProgramMissing {
+        /// The program.
+        program: &'static str,
+        /// Debian's package that has it.
+        package: &'static str,
+    },
+    /// A program did not do what it should.
+    #[error("cannot {doing}: `{program}` says: {message}")]
+    Program {
+        /// What was tried, as in "cannot …".
+        doing: String,
+        /// The program.
+        program: &'static str,
+        /// What it said, or how it ended.
+        message: String,
+    },
     /// The id maps could not be written.
     #[error("cannot map user and group ids: {message}")]
     MapIds {
@@ -132,9 +150,9 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
-    /// The kernel refuses an overlay, or a part of one.
+    /// The kernel refuses a mount, or a part of one.
     #[error("cannot {doing}; {remedy}")]
-    Overlay {
+    Mount {
         /// What was tried, as in "cannot …".
         doing: String,
         /// What to do about it.

@@ -145,7 +145,7 @@ impl Overlay {
             ),
             _ => "`dmesg` may tell the reason".to_owned(),
         };
-        Error::Overlay { doing: format!("set up an overlay{}", context.said()), remedy, source: errno.into() }
+        Error::Mount { doing: format!("set up an overlay{}", context.said()), remedy, source: errno.into() }
     }
 }
 
@@ -183,7 +183,7 @@ pub fn upper_in_use(upper: &Path) -> Result<bool, Error> {
         Ok(()) => Err(Error::Plan { what: format!("{} is on the mount of {elsewhere}", upper.display()) }),
         Err(errno) => {
             let doing = format!("ask whether {} is in use by an overlay", upper.display());
-            Err(Error::Overlay {
+            Err(Error::Mount {
                 doing,
                 remedy: "`dmesg` may tell the reason".to_owned(),
                 source: errno.into(),
@@ -211,7 +211,7 @@ struct Context(OwnedFd);
 impl Context {
     fn open() -> Result<Self, Error> {
         let opened = rustix::mount::fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC);
-        opened.map(Self).map_err(|errno| Error::Overlay {
+        opened.map(Self).map_err(|errno| Error::Mount {
             doing: "make an overlay".to_owned(),
             remedy: match errno {
                 Errno::NODEV => "this kernel has no overlayfs: try `modprobe overlay`".to_owned(),
@@ -231,7 +231,7 @@ impl Context {
     }
 
     fn option(&self, option: &str, result: Result<(), Errno>) -> Result<(), Error> {
-        result.map_err(|errno| Error::Overlay {
+        result.map_err(|errno| Error::Mount {
             doing: format!("give the option `{option}` to overlayfs{}", self.said()),
             remedy: "use Linux 6.7 or newer".to_owned(),
             source: errno.into(),
@@ -277,7 +277,7 @@ impl Context {
             Errno::ACCESS | Errno::PERM => "make it readable to you",
             _ => "`dmesg` may tell the reason",
         };
-        Error::Overlay {
+        Error::Mount {
             doing: format!("use {} in an overlay{}", path.display(), self.said()),
             remedy: remedy.to_owned(),
             source: errno.into(),
