@@ -140,6 +140,24 @@ pub enum Error {
         /// How many were given.
         count: usize,
     },
+    /// Fewer directories than an overlay must have.
+    #[error("cannot stack {count} layers: the kernel needs at least {needed} below the top")]
+    TooFewLowers {
+        /// How many were given.
+        count: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// An upper that another overlay writes to.
+    #[error(
+        "cannot mount {} for writing: it is mounted so already, here or in another container; unmount it there, and end \
+         the processes that still use it",
+        upper.display()
+    )]
+    UpperInUse {
+        /// The directory.
+        upper: PathBuf,
+    },
     /// A path that this kernel's overlayfs has no way to take.
     #[error(
         "cannot use {} in an overlay: it has more than 255 bytes or a backslash, which takes Linux 6.13; \

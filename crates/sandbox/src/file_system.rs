@@ -137,18 +137,18 @@ struct Attempt {
 impl Attempt {
     fn new(beside: &Path) -> Result<Self, Error> {
         let process = std::process::id();
-        // A number may be that of a process of another container, or of one that was killed.
-        for number in 0_u32.. {
+        let mut number = 0_u64;
+        loop {
             let folder = beside.join(format!(".probe-{process}-{number}"));
             match fs::create_dir(&folder) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                // This may be the number of a process of another container, or of one that was killed.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
                 made => {
                     let doing = format!("create a folder in {}", beside.display());
                     return made.map(|()| Self { folder }).map_err(Error::system(doing));
                 }
             }
         }
-        Err(Error::Plan { what: format!("{} is full of folders of dead processes", beside.display()) })
     }
 
     fn file(&self, name: &str) -> Option<PathBuf> {

@@ -55,11 +55,18 @@ pub struct Upper {
 impl Overlay {
     /// Mounts it at `target`, a directory; mounts made beneath it stay private to this mount namespace.
     ///
-    /// Whether the upper is in use already is not looked at: see [`upper_in_use`].
+    /// The kernel itself would take an upper that is in use, and then write to it from both mounts: hold a lock, as told
+    /// at [`upper_in_use`], so that what is found here stays true until it is mounted.
     ///
     /// # Errors
-    /// When the stack has no valid size, a path is missing or cannot be given to the kernel, or the kernel refuses.
+    /// [`Error::UpperInUse`]. When the stack has no valid size, a path is missing or cannot be given to the kernel, or the
+    /// kernel refuses.
     pub fn mount(&self, target: &Path) -> Result<(), Error> {
+        if let Some(Upper { upper, .. }) = &self.upper
+            && upper_in_use(upper)?
+        {
+            return Err(Error::UpperInUse { upper: upper.clone() });
+        }
         let mount = self.make()?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         let attached = rustix::mount::move_mount(&mount, c"", CWD, target, flags);
@@ -74,7 +81,7 @@ impl Overlay {
 
     /// Lets the kernel set it up, and drops it without having attached it anywhere.
     ///
-    /// Like a mount this leaves a folder `work` in the work folder.
+    /// Like a mount this leaves a folder `work` in the work folder. Whether the upper is in use is not looked at.
     ///
     /// # Errors
     /// As [`Overlay::mount`].
@@ -124,8 +131,7 @@ impl Overlay {
         }
         let needed = if self.upper.is_some() { 1 } else { 2 };
         if count < needed {
-            let what = format!("an overlay of {count} directories below needs at least {needed}");
-            return Err(Error::Plan { what });
+            return Err(Error::TooFewLowers { count, needed });
         }
         Ok(())
     }

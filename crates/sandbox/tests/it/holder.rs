@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::place::{Background, Place, read};
-use crate::support::Who;
+use crate::support::{Outcome, Who};
 
 /// An overlay kept at a place.
 struct Kept {
@@ -177,4 +177,23 @@ fn root_can_join_a_users_holder() {
     let root = Place::new();
     let words = [Path::new("join"), &kept.lease, "cat".as_ref(), &kept.target.join("name")];
     assert_eq!(root.run(&words).ok(), "lower");
+}
+
+#[test]
+fn a_holder_that_cannot_be_seen_is_no_less_one() {
+    let kept = Kept::new(Who::Root);
+    let pid = kept.hold();
+    let mut asking = Command::new("unshare");
+    let ask = kept.place.command(&[Path::new("holder"), &kept.lease]);
+    asking.args(["--pid", "--fork", "--kill-child"]).arg(ask.get_program()).args(ask.get_args());
+    assert_eq!(Outcome::of(&asking.output().unwrap()).ok(), "Elsewhere\n");
+    assert_eq!(kept.holder(), format!("{pid}\n"));
+}
+
+#[test]
+fn a_lock_of_another_kind_makes_no_holder() {
+    let kept = Kept::new(Who::User);
+    let file = fs::File::create(&kept.lease).unwrap();
+    file.lock().unwrap();
+    assert_eq!(kept.holder(), "Free\n");
 }

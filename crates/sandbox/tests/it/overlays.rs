@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use ovmlayer_sandbox::overlay::{MAX_LOWERS, Overlay, Upper, Xattrs};
 use ovmlayer_sandbox::{Error, mounts};
 
+use rustix::mount::MountPropagationFlags;
+
 use crate::place::{Place, overlay, read};
 
 #[test]
@@ -77,7 +79,7 @@ fn the_kernels_limit_is_reached_and_not_passed() {
         "cannot stack 501 layers: the kernel takes 500 below the top; make one of several with `ovmlayer flatten`"
     );
     for lowers in [&paths[..0], &paths[..1]] {
-        assert!(matches!(overlay(lowers, None).probe(), Err(Error::Plan { .. })));
+        assert!(matches!(overlay(lowers, None).probe(), Err(Error::TooFewLowers { needed: 2, .. })));
     }
 }
 
@@ -101,6 +103,33 @@ fn what_the_kernel_refuses_is_explained() {
         assert!(error.starts_with("cannot ") && error.contains(expected), "{summary}: {error}");
     }
     assert_eq!(place.mounted(), []);
+}
+
+#[test]
+fn an_upper_is_not_mounted_twice() {
+    let place = Place::new();
+    let [a, first, second] = ["a", "first", "second"].map(|name| place.directory(name));
+    let upper = place.upper("u").unwrap();
+    let again = Upper { work: place.directory("other.work"), ..upper.clone() };
+    overlay(&[&a], Some(upper)).mount(&first).unwrap();
+    let user = fs::File::open(&first).unwrap();
+    let mount = || overlay(&[&a], Some(again.clone())).mount(&second);
+    assert!(matches!(mount(), Err(Error::UpperInUse { .. })));
+    mounts::unmount(&first, true).unwrap();
+    assert!(matches!(mount(), Err(Error::UpperInUse { .. })), "a process still has it");
+    drop(user);
+    mount().unwrap();
+}
+
+#[test]
+fn mounts_beneath_stay_here() {
+    let place = Place::new();
+    let target = place.directory("m");
+    rustix::mount::mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).unwrap();
+    overlay(&[&place.layer("a")], place.upper("u")).mount(&target).unwrap();
+    let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let line = table.lines().find(|line| line.contains(target.to_str().unwrap())).unwrap();
+    assert!(line.contains(" rw,relatime - overlay "), "{line}");
 }
 
 #[test]
