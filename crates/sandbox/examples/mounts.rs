@@ -3,6 +3,7 @@
 //! ```text
 //! mounts in-use UPPER                       whether an overlay has it as its upper
 //! mounts mount TARGET UPPER WORK LOWER…     mount an overlay, print the mount table's view of it, and wait for input to end
+//! mounts probe-trusted TARGET UPPER WORK LOWER…    try the same with attributes of the other kind
 //! mounts hold LEASE TARGET UPPER WORK LOWER…    keep the same in a process of its own; prints its id
 //! mounts holder LEASE                       who holds the lease
 //! mounts join LEASE COMMAND…                run a command where the holder is
@@ -55,6 +56,11 @@ fn run(arguments: &[String]) -> Done {
             report(&format!("{:?}", mounts::overlays_beneath(parent)?))?;
             std::io::stdin().read_to_end(&mut Vec::new())?;
             Ok(())
+        }
+        "probe-trusted" => {
+            enter_user_namespace()?;
+            let (overlay, _) = overlay(&arguments[1..])?;
+            Ok(Overlay { xattrs: Xattrs::Trusted, ..overlay }.probe()?)
         }
         "hold" => {
             let lease = File::options().read(true).write(true).create(true).truncate(false).open(first)?;

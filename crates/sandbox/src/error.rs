@@ -158,6 +158,12 @@ pub enum Error {
         /// The directory.
         upper: PathBuf,
     },
+    /// Marks of overlays that a user namespace does not show.
+    #[error(
+        "cannot stack layers with `trusted.overlay` attributes in a user namespace, where nobody can see them; run as \
+         root of the machine, or export the layers there and import them here"
+    )]
+    TrustedXattrs,
     /// A path that this kernel's overlayfs has no way to take.
     #[error(
         "cannot use {} in an overlay: it has more than 255 bytes or a backslash, which takes Linux 6.13; \

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
@@ -26,7 +27,7 @@ const LONGEST_STRING: usize = 255;
 pub enum Xattrs {
     /// `user.overlay.*`: what an ordinary user can write, and root as well.
     User,
-    /// `trusted.overlay.*`: root of the machine only.
+    /// `trusted.overlay.*`: root of the machine only, not of a user namespace.
     Trusted,
 }
 
@@ -133,6 +134,10 @@ impl Overlay {
         if count < needed {
             return Err(Error::TooFewLowers { count, needed });
         }
+        // In another namespace the kernel takes the mount and sees none of the marks.
+        if self.xattrs == Xattrs::Trusted && !in_first_user_namespace() {
+            return Err(Error::TrustedXattrs);
+        }
         Ok(())
     }
 
@@ -196,6 +201,13 @@ pub fn upper_in_use(upper: &Path) -> Result<bool, Error> {
             })
         }
     }
+}
+
+/// Whether this thread is in the user namespace that the machine started with, the only one with `trusted.*`.
+fn in_first_user_namespace() -> bool {
+    // `PROC_USER_INIT_INO` of the kernel; the same on every machine.
+    const NUMBER: u64 = 0xEFFF_FFFD;
+    std::fs::metadata("/proc/thread-self/ns/user").is_ok_and(|metadata| metadata.ino() == NUMBER)
 }
 
 fn read_only(path: &Path) -> bool {
