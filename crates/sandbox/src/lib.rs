@@ -40,6 +40,7 @@ mod seccomp;
 mod signals;
 mod stdio;
 mod sync;
+mod targets;
 
 pub use architecture::Architecture;
 pub use cancel::Cancel;
@@ -52,3 +53,4 @@ pub use options::{Bind, Capabilities, Devices, Namespaces, Network};
 pub use sandbox::Sandbox;
 pub use stdio::{Input, Output, Stdio};
 pub use sync::sync_tree;
+pub use targets::{Placeholder, make_placeholders, remove_placeholders};

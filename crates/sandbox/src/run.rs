@@ -286,7 +286,7 @@ fn failed_act(act: Option<&Act>, errno: Errno) -> Error {
             "parts of /proc are hidden in this container: start it with `--privileged`, or with \
              `--security-opt systempaths=unconfined`",
         ),
-        (Some(Act::Put { .. }), Errno::NOENT | Errno::NOTDIR) => {
+        (Some(Act::Put { .. } | Act::Cover { .. }), Errno::NOENT | Errno::NOTDIR) => {
             Some("the root must have it already, empty or not")
         }
         _ => None,

@@ -52,6 +52,7 @@ pub struct Sandbox {
     pub(crate) read_only: bool,
     pub(crate) sys: Option<Sys>,
     pub(crate) create_targets: bool,
+    pub(crate) resolver: bool,
     pub(crate) cancel: Option<Cancel>,
 }
 
@@ -79,6 +80,7 @@ impl Sandbox {
             read_only: false,
             sys: None,
             create_targets: false,
+            resolver: false,
             cancel: None,
         }
     }
@@ -135,7 +137,7 @@ impl Sandbox {
     ///
     /// Mounts are made in the order in which they were asked for. A target must exist in the root, unless it lies
     /// in a [`Sandbox::memory`] of this sandbox or [`Sandbox::create_targets`] is on. Symbolic links in `target`
-    /// are followed within the root.
+    /// are followed within the root, except for one at the end that leads nowhere: it is covered.
     #[must_use]
     pub fn bind(self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
         self.bind_as(Bind::new(source, target))
@@ -168,7 +170,23 @@ impl Sandbox {
         self
     }
 
-    /// Makes missing targets of mounts, and their parents, in the root, where they stay. Off by default.
+    /// Shows the machine's `/etc/resolv.conf` and `/etc/hosts`, where it has them, read-only and with links resolved, so
+    /// that names are looked up as outside. Off by default. For their targets see [`Sandbox::bind`]; a link there
+    /// is covered, wherever it leads.
+    #[must_use]
+    pub fn resolver(mut self, on: bool) -> Self {
+        self.resolver = on;
+        self
+    }
+
+    /// The machine's files of [`Sandbox::resolver`].
+    pub(crate) fn resolver_files(&self) -> impl Iterator<Item = &'static Path> {
+        let files = ["/etc/resolv.conf", "/etc/hosts"].map(Path::new);
+        files.into_iter().filter(|path| self.resolver && path.is_file())
+    }
+
+    /// Makes missing targets of mounts, and their parents, in the root, where they stay. Off by default. To have them
+    /// removed afterwards, see [`Sandbox::missing_targets`].
     #[must_use]
     pub fn create_targets(mut self, on: bool) -> Self {
         self.create_targets = on;

@@ -7,6 +7,7 @@ mod foreign;
 mod isolation;
 mod machine;
 mod mounts;
+mod sharing;
 mod signals;
 mod support;
 mod terminal;
