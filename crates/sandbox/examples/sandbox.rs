@@ -18,6 +18,7 @@
 //!   --shared                host name, IPC and control groups of the machine
 //!   --keep-session          the caller's terminal          --keep-limits       the caller's limits
 //!   --pass-signals MS       to what runs inside, with so many milliseconds to end
+//!   --memory-limit BYTES    of all together                --cpus N --pids N   likewise
 //!   --lines                 print the output line by line, with a mark
 //!   --input TEXT            standard input
 //!   --cancel-on LINE        end the command when it prints LINE (with --lines)
@@ -36,8 +37,8 @@ use std::time::Duration;
 
 use ovmlayer_sandbox::foreign::{self, Registration, Support};
 use ovmlayer_sandbox::{
-    Architecture, Bind, Cancel, Capabilities, Devices, Error, IdMap, Input, Namespaces, Network, Output,
-    Sandbox, Stdio, exit_code, make_placeholders, probe, remove_placeholders,
+    Architecture, Bind, Cancel, Capabilities, Devices, Error, IdMap, Input, Limits, Namespaces, Network,
+    Output, Sandbox, Stdio, exit_code, make_placeholders, probe, remove_placeholders,
 };
 
 struct Options {
@@ -60,6 +61,7 @@ fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result
     let mut registration = None;
     let (mut lines, mut input, mut cancel_on, mut times, mut threads) = (false, None, None, 1, 1);
     let mut placeholders = false;
+    let mut limits = Limits::default();
     let mut arguments = arguments.peekable();
     while let Some(option) = arguments.next_if(|argument| argument.starts_with("--")) {
         let mut value = || arguments.next().ok_or_else(|| format!("{option} needs a value"));
@@ -101,6 +103,18 @@ fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result
             "--pass-signals" => {
                 let grace = value()?.parse().map_err(|_| "--pass-signals takes a number")?;
                 sandbox.pass_signals(Duration::from_millis(grace))
+            }
+            "--memory-limit" => {
+                limits.memory = Some(value()?.parse().map_err(|_| "--memory-limit takes a number")?);
+                sandbox.limits(limits)
+            }
+            "--cpus" => {
+                limits.cpus = Some(value()?.parse().map_err(|_| "--cpus takes a number")?);
+                sandbox.limits(limits)
+            }
+            "--pids" => {
+                limits.pids = Some(value()?.parse().map_err(|_| "--pids takes a number")?);
+                sandbox.limits(limits)
             }
             "--read-only" => sandbox.read_only(true),
             "--all-capabilities" => sandbox.capabilities(Capabilities::All),

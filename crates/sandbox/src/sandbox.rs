@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::options::{Bind, Capabilities, Devices, Namespaces, Network};
-use crate::{Cancel, Error, Stdio};
+use crate::{Cancel, Error, Limits, Stdio};
 
 /// What is mounted at a place of the root.
 #[derive(Clone, Debug)]
@@ -49,6 +49,7 @@ pub struct Sandbox {
     pub(crate) keep_session: bool,
     pub(crate) keep_limits: bool,
     pub(crate) grace: Option<Duration>,
+    pub(crate) limits: Limits,
     pub(crate) read_only: bool,
     pub(crate) sys: Option<Sys>,
     pub(crate) create_targets: bool,
@@ -77,6 +78,7 @@ impl Sandbox {
             keep_session: false,
             keep_limits: false,
             grace: None,
+            limits: Limits::default(),
             read_only: false,
             sys: None,
             create_targets: false,
@@ -259,6 +261,15 @@ impl Sandbox {
     #[must_use]
     pub fn pass_signals(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
+        self
+    }
+
+    /// Limits what the command and all it starts may use. Off by default: control groups are neither needed nor touched.
+    ///
+    /// [`Error::Limit`] tells where this machine does not offer it.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

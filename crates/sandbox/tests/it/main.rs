@@ -5,6 +5,7 @@
 mod command;
 mod foreign;
 mod isolation;
+mod limits;
 mod machine;
 mod mounts;
 mod sharing;
