@@ -20,7 +20,8 @@
 //! work/POINT.RANDOM/    the work folder of one mount     ┐
 //! merged/POINT/         the mount point                  │ runtime store only
 //! lease/POINT.json      who mounted it and with what     │
-//! unpacked/NAME.STAMP/  an archived layer, to be mounted ┘
+//! unpacked/NAME.STAMP/  an archived layer, to be mounted │
+//! moving/NAME           a move that has begun            ┘
 //! ```
 //!
 //! # What holds at every moment
@@ -46,8 +47,10 @@ mod lock;
 mod merge;
 mod name;
 mod record;
+mod setup;
 mod staging;
 mod store;
+mod system;
 mod unmerge;
 mod unpacked;
 mod usage;
@@ -64,6 +67,7 @@ pub use list::Filter;
 pub use lock::{Access, LayerLock, StoreLock};
 pub use merge::Merged;
 pub use name::{LayerName, PointName};
+pub use setup::{SetUp, Setup};
 pub use staging::Staging;
 
 pub use store::{Form, Ids, Role, Store};
