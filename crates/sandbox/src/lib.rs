@@ -1,5 +1,4 @@
-//! Processes in their own namespaces inside a root filesystem: what maintainer scripts, and later users'
-//! commands, run in.
+//! Processes in their own namespaces inside a root filesystem: what maintainer scripts, and users' commands, run in.
 //!
 //! This room owns every namespace, mount plan, device node, id map and binfmt registration of the project, and all
 //! of its `unsafe` code. In go a root directory, a command and what it may see; out come its output and exit
@@ -23,6 +22,7 @@ mod command;
 mod enter;
 mod error;
 mod exit;
+mod filter;
 pub mod foreign;
 mod hierarchy;
 mod ids;
@@ -34,6 +34,7 @@ mod obstacle;
 mod options;
 mod plan;
 pub mod probe;
+mod profile;
 mod raw;
 mod reaper;
 mod run;
@@ -53,6 +54,7 @@ pub use ids::IdRange;
 pub use limits::Limits;
 pub use memory::{MemoryFolder, available_memory};
 pub use options::{Bind, Capabilities, Devices, Namespaces, Network};
+pub use profile::SeccompProfile;
 pub use sandbox::Sandbox;
 pub use stdio::{Input, Output, Stdio};
 pub use sync::sync_tree;
