@@ -68,10 +68,11 @@ fn a_signal_ends_the_whole_tree_and_the_point_can_be_unmerged(stage: &Stage<'_>)
 fn an_interactive_zsh_ends_too(stage: &Stage<'_>) {
     merged(stage);
     let mark = format!("20000.{}", std::process::id());
-    let mut child = started(stage, &["zsh", "-i", "-c", &format!("echo ready; sleep {mark}; echo on")]);
+    let mut child = started(stage, &["zsh", "-i", "-c", &format!("echo ready; sleep {mark}; exit 7")]);
     send(&child, Signal::TERM);
     let status = child.wait().expect("an end");
-    assert!(!status.success(), "{status}");
+    // What it waits for has ended, and so it goes on; or it started that after the signal, and is killed in the end.
+    assert!(matches!(status.code(), Some(7 | 137)), "{status}");
     assert!(!lives(&mark));
     stage.does("unmerge m");
 }
