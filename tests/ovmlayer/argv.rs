@@ -7,7 +7,8 @@ use crate::{Stage, scenarios};
 scenarios!(what_oocana_does, what_the_executors_do, what_the_workflows_do, what_came_and_went);
 
 /// A script of a package, as oocana writes it.
-const BOOTSTRAP: &str = "#! /usr/bin/env zsh\nset -eo pipefail\ncat .hidden > /bootstrapped\nexit ${EXIT:-0}\n";
+const BOOTSTRAP: &str =
+    "#! /usr/bin/env zsh\nset -eo pipefail\ncat .hidden > /bootstrapped\nexit ${EXIT:-0}\n";
 
 /// The way of a package: source layer, bootstrap layer, export, deletion, import, use.
 fn what_oocana_does(stage: &Stage<'_>) {
@@ -91,13 +92,20 @@ fn what_the_executors_do(stage: &Stage<'_>) {
         stage.write(&format!("{name}/__init__.py"), name, 0o644);
         stage.ok(["cp", "--mode", "host2layer", &stage.arg(name), "python_executor:/python-executor"]);
     }
-    let script = stage.write("install-python.sh", "#!/usr/bin/env bash\necho 'export PATH=/py:$PATH' >> ~/.zshrc\n", 0o755);
+    let script = stage.write(
+        "install-python.sh",
+        "#!/usr/bin/env bash\necho 'export PATH=/py:$PATH' >> ~/.zshrc\n",
+        0o755,
+    );
     stage.ok(["cp", "--mode", "host2layer", script.to_str().expect("text"), "python_executor:/"]);
     let mp = "merge-1717";
     stage.ok(["merge", "-l", "python_executor", "-m", mp]);
     let point = format!("--merged-point={mp}");
     stage.ok(["run", "--all-devices", &point, "bash", "-c", "-i", "/install-python.sh"]);
-    assert_eq!(stage.ok(["run", "--all-devices", &point, "bash", "-c", "cat /python-executor/*/__init__.py"]), "executoroocana");
+    assert_eq!(
+        stage.ok(["run", "--all-devices", &point, "bash", "-c", "cat /python-executor/*/__init__.py"]),
+        "executoroocana"
+    );
     let path = stage.ok(["run", "--all-devices", &point, "zsh", "-c", "-i", "echo $PATH"]);
     assert!(path.starts_with("/py:"), "{path}");
     stage.does(&format!("unmerge {mp}"));
@@ -107,13 +115,28 @@ fn what_the_executors_do(stage: &Stage<'_>) {
 fn what_the_workflows_do(stage: &Stage<'_>) {
     stage.does("create executor");
     stage.does("merge -l executor -m m1");
-    let script = stage.write("install-executor.sh", "#!/usr/bin/env zsh\ncat /root/layer-deps/package.json; echo done > /installed\n", 0o755);
+    let script = stage.write(
+        "install-executor.sh",
+        "#!/usr/bin/env zsh\ncat /root/layer-deps/package.json; echo done > /installed\n",
+        0o755,
+    );
     let json = stage.write("package.json", "{}\n", 0o644);
     let out = stage.ok([
-        "run", "--workdir=/root",
-        "--mount", &format!("type=bind,source={},dst=/root/layer-deps/install-executor.sh,nonrecursive", script.display()),
-        "--mount", &format!("type=bind,source={},dst=/root/layer-deps/package.json,nonrecursive", json.display()),
-        "--merged-point", "m1", "zsh", "-i", "-c", "/root/layer-deps/install-executor.sh",
+        "run",
+        "--workdir=/root",
+        "--mount",
+        &format!(
+            "type=bind,source={},dst=/root/layer-deps/install-executor.sh,nonrecursive",
+            script.display()
+        ),
+        "--mount",
+        &format!("type=bind,source={},dst=/root/layer-deps/package.json,nonrecursive", json.display()),
+        "--merged-point",
+        "m1",
+        "zsh",
+        "-i",
+        "-c",
+        "/root/layer-deps/install-executor.sh",
     ]);
     assert_eq!(out, "{}\n");
     stage.does("unmerge m1");
@@ -140,5 +163,18 @@ fn what_came_and_went(stage: &Stage<'_>) {
     stage.does("merge -l l1 -l l2 -m m");
     let folder = stage.arg("");
     let mount = format!("--mount type=bind,src={folder},dst=/a,ro");
-    assert_eq!(stage.ok(["run", "--all-device", &mount, "--env A=b c", "--merged-point=m", "--", "sh", "-c", "cat /a/marker; echo $A"]), "a file of the machine\nb c\n");
+    assert_eq!(
+        stage.ok([
+            "run",
+            "--all-device",
+            &mount,
+            "--env A=b c",
+            "--merged-point=m",
+            "--",
+            "sh",
+            "-c",
+            "cat /a/marker; echo $A"
+        ]),
+        "a file of the machine\nb c\n"
+    );
 }

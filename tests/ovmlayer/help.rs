@@ -9,8 +9,29 @@ use testkit::{run, tool};
 use crate::Stage;
 
 const COMMANDS: [&str; 23] = [
-    "setup", "test", "test system", "create", "delete", "list", "list layers", "list merged-points", "merge", "unmerge",
-    "run", "cp", "export", "import", "move", "inspect", "diff", "du", "flatten", "fsck", "gc", "completions", "help",
+    "setup",
+    "test",
+    "test system",
+    "create",
+    "delete",
+    "list",
+    "list layers",
+    "list merged-points",
+    "merge",
+    "unmerge",
+    "run",
+    "cp",
+    "export",
+    "import",
+    "move",
+    "inspect",
+    "diff",
+    "du",
+    "flatten",
+    "fsck",
+    "gc",
+    "completions",
+    "help",
 ];
 
 /// The reference is what the program says, so it cannot be out of date.
@@ -22,9 +43,10 @@ fn the_reference_is_what_help_prints() {
          help` writes this page. [ovmlayer.md](ovmlayer.md) tells how to use it.\n",
     );
     let main = (String::from("ovmlayer"), vec!["--help"]);
-    let others = COMMANDS.iter().filter(|command| **command != "help").map(|command| {
-        (format!("ovmlayer {command}"), command.split(' ').chain(["--help"]).collect())
-    });
+    let others = COMMANDS
+        .iter()
+        .filter(|command| **command != "help")
+        .map(|command| (format!("ovmlayer {command}"), command.split(' ').chain(["--help"]).collect()));
     for (title, arguments) in std::iter::once(main).chain(others) {
         let help = stage.ok(arguments);
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
@@ -35,7 +57,10 @@ fn the_reference_is_what_help_prints() {
         fs::write(&path, &page).expect("the page is written");
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, page, "docs/ovmlayer-command-line.md is out of date: run this test with OVMLAYER_BLESS=1");
+    assert_eq!(
+        written, page,
+        "docs/ovmlayer-command-line.md is out of date: run this test with OVMLAYER_BLESS=1"
+    );
 }
 
 #[test]
@@ -63,7 +88,10 @@ fn completions_are_scripts_of_their_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let script = stage.ok(["completions", shell]);
         for command in COMMANDS {
-            assert!(script.contains(command.split(' ').next_back().expect("a word")), "`{command}` in {shell}");
+            assert!(
+                script.contains(command.split(' ').next_back().expect("a word")),
+                "`{command}` in {shell}"
+            );
         }
         let path = stage.program.write(shell, script);
         run(Command::new(tool(shell)).arg("-n").arg(path));
@@ -85,7 +113,12 @@ fn exit_statuses_and_messages() {
         ("not set up", &["test", "system"], 1, "ovmlayer setup"),
         ("not set up, in a run", &["run", "-m", "m", "true"], 125, "ovmlayer setup"),
         ("too little to set up", &["setup", "--runtime", "R"], 1, "--rootfs-path DIR is missing"),
-        ("no root filesystem", &["setup", "--runtime", "R", "--rootfs-path", "P"], 1, "no root filesystem in"),
+        (
+            "no root filesystem",
+            &["setup", "--runtime", "R", "--rootfs-path", "P"],
+            1,
+            "no root filesystem in",
+        ),
     ];
     for (summary, arguments, status, message) in cases {
         let result = stage.try_run(arguments);

@@ -21,7 +21,13 @@ fn what_happens_is_appended_one_line_each() {
     assert!(quiet.stderr.is_empty(), "notes are not, when there is a log");
     let text = fs::read_to_string(&log).expect("a log");
     assert!(text.starts_with("before\n"), "{text}");
-    for part in ["created layer `l`", "merged 1 layers at `m`", "running `sh` in `m`", "ended: exit status: 0", "uses it"] {
+    for part in [
+        "created layer `l`",
+        "merged 1 layers at `m`",
+        "running `sh` in `m`",
+        "ended: exit status: 0",
+        "uses it",
+    ] {
         assert!(text.contains(part), "`{part}` is not in:\n{text}");
     }
     assert!(!text.contains("secret"), "{text}");
@@ -62,7 +68,11 @@ fn a_log_that_cannot_be_written_is_no_error() {
         stage.does("create l");
         let result = stage.try_run(["unmerge", "none"]);
         assert!(result.status.success() && result.stdout.is_empty());
-        assert_eq!(String::from_utf8_lossy(&result.stderr), "there is no merge point `none`\n", "{log}: the terminal");
+        assert_eq!(
+            String::from_utf8_lossy(&result.stderr),
+            "there is no merge point `none`\n",
+            "{log}: the terminal"
+        );
         assert!(!stage.path("relative.log").exists());
     }
 }

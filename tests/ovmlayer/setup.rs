@@ -10,13 +10,12 @@ use testkit::{run, tool};
 use crate::Stage;
 use crate::stage::rootfs_tar;
 
-/// Runs a script whose `/opt/ovmlayer` is the folder `opt` of the stage, with mounts of its own that end with it.
+/// Runs a script whose `/opt` is the folder `opt` of the stage, with mounts of its own that end with it.
 fn with_opt(stage: &Stage<'_>, script: &str) -> String {
     let program = env!("CARGO_BIN_EXE_ovmlayer");
-    fs::create_dir_all(stage.path("opt")).expect("a folder");
+    fs::create_dir_all(stage.path("opt/ovmlayer")).expect("a folder");
     let script = format!(
-        "set -eu\nmount -t tmpfs none /opt\nmkdir /opt/ovmlayer\nmount --bind {opt} /opt/ovmlayer\n\
-         ovmlayer() {{ {program} \"$@\"; }}\nTAR={tar}\ncd {folder}\n{script}",
+        "set -eu\nmount --bind {opt} /opt\novmlayer() {{ {program} \"$@\"; }}\nTAR={tar}\ncd {folder}\n{script}",
         opt = stage.arg("opt"),
         tar = rootfs_tar().display(),
         folder = stage.arg(""),
@@ -34,9 +33,12 @@ ovmlayer run --merged-point=m sh -c 'cat /etc/os-release; echo kept > /kept'; ov
 #[test]
 fn production_in_a_volume() {
     let stage = Stage::bare();
-    assert_eq!(with_opt(&stage, &format!("ovmlayer setup production --base-rootfs=$TAR\n{WORKS}")), "ID=test\n");
-    assert!(stage.path("opt/layer_dir/base_rootfs/etc/os-release").exists());
-    assert!(stage.path("opt/layer_dir/l/kept").exists());
+    assert_eq!(
+        with_opt(&stage, &format!("ovmlayer setup production --base-rootfs=$TAR\n{WORKS}")),
+        "ID=test\n"
+    );
+    assert!(stage.path("opt/ovmlayer/layer_dir/base_rootfs/etc/os-release").exists());
+    assert!(stage.path("opt/ovmlayer/layer_dir/l/kept").exists());
     // A new container has the volume, and neither a configuration nor the mounts.
     let _ = fs::remove_file(stage.path("home/.ovmlayer_cfg.json"));
     let again = "ovmlayer list layers; ovmlayer merge -l l -m m; ovmlayer run --merged-point=m cat /kept; ovmlayer unmerge m";
@@ -61,7 +63,13 @@ fn dev_on_a_disk_image() {
 fn folders_and_a_tar_and_again_at_every_start() {
     let stage = Stage::bare();
     let (tar, folder) = (rootfs_tar().display(), stage.arg(""));
-    stage.ok(["setup", "-d", &format!("{folder}/store,rw"), &format!("--rootfs-tar={tar}"), &format!("--rootfs-path={folder}/root")]);
+    stage.ok([
+        "setup",
+        "-d",
+        &format!("{folder}/store,rw"),
+        &format!("--rootfs-tar={tar}"),
+        &format!("--rootfs-path={folder}/root"),
+    ]);
     stage.does("create l");
     stage.does("merge -l l -m m");
     stage.sh("m", "echo kept > /kept");
@@ -79,7 +87,14 @@ fn two_stores_over_a_root_that_the_caller_extracted() {
         fs::create_dir(stage.path(name)).expect("a folder");
     }
     run(Command::new(tool("tar")).arg("-xf").arg(rootfs_tar()).arg("-C").arg(stage.path("P")));
-    stage.ok(["setup", "--runtime", &stage.arg("R"), "--external", &stage.arg("E"), &format!("--rootfs-path={}", stage.arg("P"))]);
+    stage.ok([
+        "setup",
+        "--runtime",
+        &stage.arg("R"),
+        "--external",
+        &stage.arg("E"),
+        &format!("--rootfs-path={}", stage.arg("P")),
+    ]);
     stage.does("create l");
     stage.does("move l");
     assert!(stage.path("E/layer_dir/l").is_dir());
@@ -94,7 +109,17 @@ fn two_stores_and_a_tar() {
     fs::write(stage.path("rootfs/mine"), "").expect("a file");
     let (runtime, external) = (stage.arg("runtime"), stage.arg("external"));
     let tar = rootfs_tar().to_str().expect("text");
-    stage.ok(["setup", "--runtime", &runtime, "--external", &external, "--rootfs-tar", tar, "--rootfs-path", &stage.arg("rootfs")]);
+    stage.ok([
+        "setup",
+        "--runtime",
+        &runtime,
+        "--external",
+        &external,
+        "--rootfs-tar",
+        tar,
+        "--rootfs-path",
+        &stage.arg("rootfs"),
+    ]);
     assert!(stage.path("rootfs/mine").exists(), "a root that is there is kept");
 }
 
@@ -106,7 +131,15 @@ fn a_store_that_is_only_read() {
     stage.sh("m", "echo shipped > /shipped");
     stage.does("unmerge m");
     let (runtime, new) = (stage.arg("runtime"), stage.arg("new"));
-    stage.ok(["setup", "-d", &format!("{new},rw"), "-d", &format!("{runtime},ro"), "--rootfs-path", &stage.arg("rootfs")]);
+    stage.ok([
+        "setup",
+        "-d",
+        &format!("{new},rw"),
+        "-d",
+        &format!("{runtime},ro"),
+        "--rootfs-path",
+        &stage.arg("rootfs"),
+    ]);
     assert_eq!(stage.layers(&[]), ["shipped"]);
     stage.does("create top");
     stage.does("merge -l shipped -l top -m m");

@@ -4,7 +4,13 @@ use serde_json::{Value, json};
 
 use crate::{Stage, scenarios};
 
-scenarios!(changes_in_words_and_json, sizes, all_that_is_known_of_a_layer, lists_as_json, checks_and_cleaning);
+scenarios!(
+    changes_in_words_and_json,
+    sizes,
+    all_that_is_known_of_a_layer,
+    lists_as_json,
+    checks_and_cleaning
+);
 
 fn as_json(stage: &Stage<'_>, words: &str) -> Value {
     serde_json::from_str(&stage.does(&format!("{words} --json"))).expect("JSON and nothing else")
@@ -22,7 +28,8 @@ fn layer_with_changes(stage: &Stage<'_>) {
 
 fn changes_in_words_and_json(stage: &Stage<'_>) {
     layer_with_changes(stage);
-    let want = "+ /etc/new\n~ /etc/os-release\n~ /home/\n+ /link\n+ /root/kept\n- /usr/bin/tty\n- /var/lib/*\n";
+    let want =
+        "+ /etc/new\n~ /etc/os-release\n~ /home/\n+ /link\n+ /root/kept\n- /usr/bin/tty\n- /var/lib/*\n";
     assert_eq!(stage.does("diff l"), want);
     let changes = as_json(stage, "diff l");
     assert_eq!(changes[0], json!({ "path": "/etc/new", "change": "added", "kind": "file" }));
@@ -65,7 +72,9 @@ fn lists_as_json(stage: &Stage<'_>) {
     stage.does("move moved");
     stage.does("merge -l moved -l a -m m");
     let layers = as_json(stage, "list layers");
-    let field = |name: &str| -> Vec<_> { layers.as_array().expect("a list").iter().map(|layer| layer[name].clone()).collect() };
+    let field = |name: &str| -> Vec<_> {
+        layers.as_array().expect("a list").iter().map(|layer| layer[name].clone()).collect()
+    };
     assert_eq!(field("name"), ["a", "b", "moved"]);
     assert_eq!(field("store"), ["runtime", "runtime", "external"]);
     assert_eq!(field("used_by"), [json!(["m"]), json!([]), json!(["m"])]);

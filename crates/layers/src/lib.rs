@@ -78,8 +78,8 @@ pub use list::Filter;
 pub use lock::{Access, LayerLock, StoreLock};
 pub use merge::Merged;
 pub use name::{LayerName, PointName};
-pub use sandbox::Limits;
 pub use run::{Bind, BindError, Request, exit_code};
+pub use sandbox::Limits;
 pub use setup::{SetUp, Setup};
 pub use staging::Staging;
 

@@ -26,11 +26,8 @@ pub mod disk;
 mod enter;
 mod error;
 mod exit;
-<<<<<<< HEAD
 pub mod file_system;
-=======
 mod filter;
->>>>>>> run
 pub mod foreign;
 mod hierarchy;
 pub mod holder;
