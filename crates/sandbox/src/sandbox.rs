@@ -242,7 +242,7 @@ impl Sandbox {
         self
     }
 
-    /// Leaves the command in the caller's session, with its terminal (for interactive use). Off by default: a
+    /// Leaves the command in the caller's session, with its terminal, which is also `/dev/console` (for interactive use). Off by default: a
     /// command in a session of its own cannot push input into the caller's terminal.
     #[must_use]
     pub fn keep_session(mut self, on: bool) -> Self {
