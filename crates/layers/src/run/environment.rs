@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn precedence() {
-        let table: &[(&str, &[&str], &[&str], &[&str])] = &[
+        /// Summary, files, explicit words, what comes of them.
+        type Row = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+        let table: &[Row] = &[
             ("nothing given", &[], &[], &["HOME=/root", "TERM=xterm"]),
             ("explicit", &[], &["A=1", "B="], &["HOME=/root", "TERM=xterm", "A=1", "B="]),
             ("from the caller", &[], &["SHELL", "MISSING"], &["HOME=/root", "TERM=xterm", "SHELL=/bin/fish"]),

@@ -53,8 +53,9 @@ impl Stage {
 #[test]
 fn folders_of_a_layer() {
     let stage = Stage::new();
-    // Path given, path found, what is missing and its mode.
-    let table: &[(&str, &str, &[(&str, u32)])] = &[
+    /// Path given, path found, what is missing and its mode.
+    type Row = (&'static str, &'static str, &'static [(&'static str, u32)]);
+    let table: &[Row] = &[
         ("/", "", &[]),
         ("", "", &[]),
         ("/own", "own", &[]),
