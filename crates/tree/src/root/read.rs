@@ -148,6 +148,7 @@ pub(super) fn metadata(parent: BorrowedFd<'_>, name: &[u8], status: &Statx) -> r
         uid: status.stx_uid,
         gid: status.stx_gid,
         mtime: status.stx_mtime.tv_sec,
+        mtime_nanos: status.stx_mtime.tv_nsec,
         xattrs,
     })
 }

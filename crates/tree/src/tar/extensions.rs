@@ -16,7 +16,7 @@ pub(super) struct Extensions {
     pub(super) size: Option<u64>,
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
-    pub(super) mtime: Option<i64>,
+    pub(super) mtime: Option<(i64, u32)>,
     pub(super) user_name: Option<Vec<u8>>,
     pub(super) group_name: Option<Vec<u8>>,
     pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -81,7 +81,7 @@ impl Extensions {
             b"size" => self.size = number(value, "size", pax::decimal)?,
             b"uid" => self.uid = number(value, "uid", pax::decimal)?,
             b"gid" => self.gid = number(value, "gid", pax::decimal)?,
-            b"mtime" => self.mtime = number(value, "mtime", pax::seconds)?,
+            b"mtime" => self.mtime = number(value, "mtime", pax::time)?,
             _ if key.starts_with(b"GNU.sparse.") => self.sparse = true,
             // Access and change times, comments, checksums of other programs: nothing of a tree.
             _ => {}

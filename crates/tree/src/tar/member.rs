@@ -30,14 +30,16 @@ pub(super) fn parse(block: &Block, ext: Extensions, limits: &Limits) -> Result<(
         return Err(Problem::Root(name));
     }
     let contents = contents(&kind, name, size)?;
+    let (mtime, mtime_nanos) = match ext.mtime {
+        Some(time) => time,
+        None => (header::number(&block[header::MTIME], "mtime")?, 0),
+    };
     let metadata = Metadata {
         mode: (unsigned(&block[header::MODE], "mode")? & 0o7777) as u32,
         uid: owner(ext.uid, &block[header::UID], "uid")?,
         gid: owner(ext.gid, &block[header::GID], "gid")?,
-        mtime: match ext.mtime {
-            Some(mtime) => mtime,
-            None => header::number(&block[header::MTIME], "mtime")?,
-        },
+        mtime,
+        mtime_nanos,
         xattrs: ext.xattrs,
     };
     let named = block[header::MAGIC].starts_with(b"ustar");

@@ -14,10 +14,10 @@ const BUFFER: usize = 256 * 1024;
 /// The form, of which every detail is a promise (changing one changes the digest of everything built):
 /// * POSIX ustar headers. Names have no leading `./`, directories end in `/`, the root is `./`.
 /// * A PAX header (`x`) comes before an entry only for what its fields cannot hold: names and link targets beyond 100
-///   bytes (the `prefix` field is not used), owners of 2097152 and more, sizes of 8 GiB and more, times before 1970 or
-///   after 2242, and extended attributes (`SCHILY.xattr.NAME`). Its records are in the order `path`, `linkpath`, `uid`,
+///   bytes (the `prefix` field is not used), owners of 2097152 and more, sizes of 8 GiB and more, times before 1970, after
+///   2242 or with a fraction of a second, and extended attributes (`SCHILY.xattr.NAME`). Its records are in the order `path`, `linkpath`, `uid`,
 ///   `gid`, `size`, `mtime`, attributes by name; its own header is called `PaxHeaders/x`, mode 0644, owner and time 0.
-/// * Times are whole seconds. User and group names are empty. Device numbers are written for devices alone, as octal.
+/// * The fraction of a time has no zeros at its end. User and group names are empty. Device numbers are written for devices alone, as octal.
 /// * Two blocks of zeros end the archive, which is filled up to whole records of 10240 bytes as GNU tar does.
 ///
 /// The order of the entries is the caller's; path order ([`crate::EntryPath`]) is what trees are written in.
@@ -182,8 +182,9 @@ fn pax_records(entry: &Entry, name: &[u8], link: &[u8]) -> Result<Vec<u8>> {
     if entry.kind.size() > OCTAL_11 {
         text("size", entry.kind.size().to_string().as_bytes());
     }
-    if !u64::try_from(metadata.mtime).is_ok_and(|mtime| mtime <= OCTAL_11) {
-        text("mtime", metadata.mtime.to_string().as_bytes());
+    let (mtime, nanos) = (metadata.mtime, metadata.mtime_nanos);
+    if nanos != 0 || !u64::try_from(mtime).is_ok_and(|mtime| mtime <= OCTAL_11) {
+        text("mtime", pax::time_text(mtime, nanos).as_bytes());
     }
     for (key, value) in &metadata.xattrs {
         // `=` ends the key of a record; there is no escape for it.
