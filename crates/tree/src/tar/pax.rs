@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn times() {
-        let table: &[(&[u8], Option<(i64, u32)>)] = &[
+        type Row = (&'static [u8], Option<(i64, u32)>);
+        let table: &[Row] = &[
             (b"0", Some((0, 0))),
             (b"1700000000.999999999", Some((1_700_000_000, 999_999_999))),
             (b"1.0000000019", Some((1, 1))),

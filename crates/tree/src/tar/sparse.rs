@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn maps() {
         let segment = |offset, length| Segment { offset, length };
-        let table: &[(&str, &[u64], u64, u64, Option<Vec<Segment>>)] = &[
+        type Row = (&'static str, &'static [u64], u64, u64, Option<Vec<Segment>>);
+        let table: &[Row] = &[
             ("all hole", &[100, 0], 100, 0, Some(vec![])),
             ("nothing", &[], 0, 0, Some(vec![])),
             ("two", &[0, 5, 50, 50], 100, 55, Some(vec![segment(0, 5), segment(50, 50)])),

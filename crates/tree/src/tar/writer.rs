@@ -51,6 +51,20 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// Appends a file whose contents say something about everything that is in the sink before them, its own header
+    /// included. `contents` is given the sink.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn append_late(&mut self, entry: &Entry, contents: impl FnOnce(&mut W) -> Vec<u8>) -> Result<()> {
+        let mut header = Vec::new();
+        encode(&Spelled::plain(entry), &mut header)?;
+        self.put(&header)?;
+        self.flush_buffer()?;
+        let contents = contents(&mut self.sink);
+        self.append_contents(entry, entry.kind.size(), &mut &contents[..])
+    }
+
     /// Ends the archive and gives the sink back.
     ///
     /// # Errors

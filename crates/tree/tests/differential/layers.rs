@@ -105,11 +105,11 @@ fn a_scan_knows_every_mark() {
         for change in changes(folder.path(), marks) {
             match &change {
                 Change::Opaque(entry) => {
-                    said += &format!("opaque {} {}\n", entry.path, entry.metadata.xattrs.len())
+                    said += &format!("opaque {} {}\n", entry.path, entry.metadata.xattrs.len());
                 }
                 Change::Whiteout(path) => said += &format!("whiteout {path}\n"),
                 Change::Added(entry) if entry.path.as_bytes().ends_with(b"whiteout") => {
-                    said += &format!("{}\n", entry.path)
+                    said += &format!("{}\n", entry.path);
                 }
                 Change::Added(_) => {}
             }
