@@ -23,7 +23,8 @@ impl Engine {
         }
         let store = engine.runtime();
         store.writable("make layers")?;
-        access(store.root(), Access::WRITE_OK | Access::EXEC_OK).map_err(Error::io("write to", store.root()))?;
+        access(store.root(), Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(Error::io("write to", store.root()))?;
         if env.is_root() { engine.try_overlay(rootfs) } else { try_namespaces() }
     }
 
