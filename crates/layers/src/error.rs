@@ -221,6 +221,16 @@ pub enum Error {
         /// Why it failed.
         source: tree::Error,
     },
+    /// An archive cannot be written or read.
+    #[error("cannot {action} `{}`", path.display())]
+    Archive {
+        /// What was being done, a verb.
+        action: &'static str,
+        /// The archive.
+        path: PathBuf,
+        /// Why it failed.
+        source: crate::archive::Problem,
+    },
     /// The kernel, or what keeps an ordinary user's mounts, refuses.
     #[error("cannot {action}")]
     Sandbox {
@@ -261,6 +271,18 @@ impl Error {
             Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Self::NoSpace { path },
             Some(io::ErrorKind::ReadOnlyFilesystem) => Self::ReadOnly { doing: action, store: path },
             _ => Self::Tree { action, path, source },
+        }
+    }
+
+    /// For `map_err`: a failed operation on an archive, told apart as by [`Error::io`].
+    pub(crate) fn archive(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(crate::archive::Problem) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| match source.io_kind() {
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Self::NoSpace { path },
+            _ => Self::Archive { action, path, source },
         }
     }
 
