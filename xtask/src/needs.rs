@@ -30,6 +30,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("script"), "bsdutils"),
     (Sign::Program("setpriv"), "util-linux"),
     (Sign::Program("shellcheck"), "shellcheck"),
+    (Sign::Program("umoci"), "umoci"),
     (Sign::Program("useradd"), "passwd"),
     (Sign::Program("xz"), "xz-utils"),
     (Sign::Program("zsh"), "zsh"),
