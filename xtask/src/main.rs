@@ -4,6 +4,7 @@
 //! reason on the last line when it is not, and the pages in `docs/` that hold measurements.
 
 mod bench;
+mod layout;
 mod machine;
 mod needs;
 mod page;
