@@ -243,7 +243,9 @@ pub enum Error {
     #[error(transparent)]
     Copy(crate::CopyError),
     /// The layer lies in its store as an archive, which has no folder to look into.
-    #[error("layer `{name}` is kept as an archive; export it, or import it into the runtime store, to look into it")]
+    #[error(
+        "layer `{name}` is kept as an archive; export it, or import it into the runtime store, to look into it"
+    )]
     Archived {
         /// The layer.
         name: LayerName,
