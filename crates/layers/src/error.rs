@@ -189,12 +189,6 @@ pub enum Error {
         /// Why not, and what else was tried.
         why: String,
     },
-    /// A layer can be kept as an archive only, and this program was built without archives.
-    #[error("layer `{name}` can only be kept as an archive, which this program cannot read or write")]
-    NoArchiver {
-        /// The layer.
-        name: LayerName,
-    },
     /// The file system is full, or a quota is used up.
     #[error("no space left on the file system of `{}`: free some and try again", path.display())]
     NoSpace {

@@ -1,6 +1,6 @@
 //! A layer onto disk, created by several threads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::mem::take;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -48,6 +48,7 @@ pub fn unpack_layer<T, E: From<Error>>(
             batch: Batch::default(),
             directories: HashMap::new(),
             links: Vec::new(),
+            with_whiteouts: HashSet::new(),
             parent: EntryPath::ROOT,
         };
         let value = feed(&mut unpacker)?;
@@ -72,6 +73,8 @@ pub struct Unpacker<'a> {
     batch: Batch,
     directories: HashMap<EntryPath, Directory>,
     links: Vec<(EntryPath, EntryPath)>,
+    /// Directories that are marked as having whiteouts.
+    with_whiteouts: HashSet<EntryPath>,
     /// A directory that is there.
     parent: EntryPath,
 }
@@ -116,7 +119,7 @@ impl Unpacker<'_> {
                 }
                 _ => return self.large(entry, size, segments, contents),
             },
-            Kind::CharDevice { major: 0, minor: 0 } => self.batch.items.push(Item::Whiteout(entry.path)),
+            Kind::CharDevice { major: 0, minor: 0 } => return self.whiteout(entry.path),
             _ => self.batch.items.push(Item::Other(entry)),
         }
         self.hand_over_if_full()
@@ -128,6 +131,11 @@ impl Unpacker<'_> {
     /// As [`Unpacker::add`].
     pub fn whiteout(&mut self, path: EntryPath) -> Result<()> {
         self.make_parents(&path)?;
+        if let Some(parent) = path.parent()
+            && self.with_whiteouts.insert(parent.clone())
+        {
+            self.shared.root.mark_directory(&parent, self.marks.origin(), b"")?;
+        }
         self.batch.items.push(Item::Whiteout(path));
         self.hand_over_if_full()
     }
