@@ -49,6 +49,7 @@ pub fn unpack_layer<T, E: From<Error>>(
             directories: HashMap::new(),
             links: Vec::new(),
             parent: EntryPath::ROOT,
+            repeated_directories: false,
         };
         let value = feed(&mut unpacker)?;
         unpacker.hand_over()?;
@@ -74,6 +75,7 @@ pub struct Unpacker<'a> {
     links: Vec<(EntryPath, EntryPath)>,
     /// A directory that is there.
     parent: EntryPath,
+    repeated_directories: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,11 @@ struct Directory {
 }
 
 impl Unpacker<'_> {
+    /// From here on the last entry of a directory holds, as in layers that other programs put together of several tars.
+    pub fn allow_repeated_directories(&mut self) {
+        self.repeated_directories = true;
+    }
+
     /// Adds an entry. `contents` gives the bytes of a file, and is not read for anything else; of a sparse file it gives
     /// those of its `segments`, one after the other.
     ///
@@ -92,7 +99,7 @@ impl Unpacker<'_> {
     /// and access lists; what looks like a mark of overlayfs is escaped and so remains contents.
     ///
     /// # Errors
-    /// [`Error::Twice`] for directories; others are found later, by a thread. [`Error::SizeMismatch`],
+    /// [`Error::Twice`] for directories unless that is allowed; others are found later, by a thread. [`Error::SizeMismatch`],
     /// [`Error::Contents`].
     pub fn add(
         &mut self,
@@ -146,7 +153,7 @@ impl Unpacker<'_> {
 
     fn directory(&mut self, path: EntryPath, metadata: Metadata, named: bool) -> Result<()> {
         match self.directories.get_mut(&path) {
-            Some(known) if known.named => return Err(Error::Twice { path }),
+            Some(known) if known.named && !self.repeated_directories => return Err(Error::Twice { path }),
             Some(known) => {
                 *known = Directory { metadata, named };
                 return Ok(());
