@@ -50,6 +50,7 @@ pub fn unpack_layer<T, E: From<Error>>(
             links: Vec::new(),
             with_whiteouts: HashSet::new(),
             parent: EntryPath::ROOT,
+            repeated_directories: false,
         };
         let value = feed(&mut unpacker)?;
         unpacker.hand_over()?;
@@ -77,6 +78,7 @@ pub struct Unpacker<'a> {
     with_whiteouts: HashSet<EntryPath>,
     /// A directory that is there.
     parent: EntryPath,
+    repeated_directories: bool,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,11 @@ struct Directory {
 }
 
 impl Unpacker<'_> {
+    /// From here on the last entry of a directory holds, as in layers that other programs put together of several tars.
+    pub fn allow_repeated_directories(&mut self) {
+        self.repeated_directories = true;
+    }
+
     /// Adds an entry. `contents` gives the bytes of a file, and is not read for anything else; of a sparse file it gives
     /// those of its `segments`, one after the other.
     ///
@@ -95,7 +102,7 @@ impl Unpacker<'_> {
     /// and access lists; what looks like a mark of overlayfs is escaped and so remains contents.
     ///
     /// # Errors
-    /// [`Error::Twice`] for directories; others are found later, by a thread. [`Error::SizeMismatch`],
+    /// [`Error::Twice`] for directories unless that is allowed; others are found later, by a thread. [`Error::SizeMismatch`],
     /// [`Error::Contents`].
     pub fn add(
         &mut self,
@@ -154,7 +161,7 @@ impl Unpacker<'_> {
 
     fn directory(&mut self, path: EntryPath, metadata: Metadata, named: bool) -> Result<()> {
         match self.directories.get_mut(&path) {
-            Some(known) if known.named => return Err(Error::Twice { path }),
+            Some(known) if known.named && !self.repeated_directories => return Err(Error::Twice { path }),
             Some(known) => {
                 *known = Directory { metadata, named };
                 return Ok(());
