@@ -12,6 +12,7 @@
 //! * [`TinySite`] is a small archive that is served, with a [`toolbox`] of programs for roots made of it.
 //! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
 //! * [`Program`] is the program under test with a cache, a folder and an environment of its own.
+//! * [`base_rootfs`] is the root filesystem that layers are put on, built once.
 //! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them.
 //!
 //! Nothing here returns an error: a test that cannot set its stage has failed, so every function panics with a message
@@ -19,6 +20,7 @@
 //! package.
 
 mod archive;
+mod base;
 mod compression;
 mod deb;
 mod diff;
@@ -36,6 +38,7 @@ pub use archive::{
     ArchiveBuilder, MachineArchive, MirrorSubset, Package, SignatureForm, SigningKey, SuiteBuilder,
     UbuntuSite, machine_archives,
 };
+pub use base::{BaseRootfs, base_rootfs};
 pub use compression::Compression;
 pub use deb::{DebBuilder, repack};
 pub use diff::{Difference, rootfs_diff};
