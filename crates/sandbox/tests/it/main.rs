@@ -3,8 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod command;
+mod disk;
+mod file_systems;
 mod foreign;
+mod holder;
+mod in_use;
 mod isolation;
 mod machine;
 mod mounts;
+mod overlays;
+mod place;
+mod signals;
 mod support;
+mod terminal;
