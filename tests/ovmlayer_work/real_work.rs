@@ -3,11 +3,11 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use testkit::{run, tool};
+use testkit::tool;
 
+use crate::network;
 use crate::settings::registries;
-use crate::stage::{Stage, Who, note, text, well};
-use crate::{network, watch};
+use crate::stage::{Stage, Who, note, well};
 
 /// Installs with the package manager of each language. dpkg flushes every file; `eatmydata` spares the disk that.
 const INSTALL: &str = "set -e
