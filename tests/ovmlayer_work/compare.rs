@@ -31,6 +31,29 @@ pub(crate) struct Facts {
     pub(crate) first_name: PathBuf,
 }
 
+impl Facts {
+    /// What is not the same in `other`.
+    fn changes(&self, other: &Self) -> String {
+        let mut changes = Vec::new();
+        let mut note = |what: &str, a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| {
+            let (a, b) = (format!("{a:?}"), format!("{b:?}"));
+            if a != b {
+                changes.push(format!("{what} {a:.300} became {b:.300}"));
+            }
+        };
+        note("kind", &self.kind, &other.kind);
+        note("owner", &self.owner, &other.owner);
+        note("mode", &self.mode, &other.mode);
+        note("time", &self.time, &other.time);
+        note("first name", &self.first_name, &other.first_name);
+        for name in self.attributes.keys().chain(other.attributes.keys()) {
+            let text = String::from_utf8_lossy(name);
+            note(&text, &self.attributes.get(name), &other.attributes.get(name));
+        }
+        changes.join(", ")
+    }
+}
+
 /// What a path is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -112,7 +135,7 @@ impl Survey {
         for (path, facts) in &self.paths {
             match other.paths.get(path) {
                 None => lines.push(format!("{path:?} is missing: {facts:?}")),
-                Some(found) if found != facts => lines.push(format!("{path:?}:\n  {facts:?}\n  {found:?}")),
+                Some(found) if found != facts => lines.push(format!("{path:?}: {}", facts.changes(found))),
                 Some(_) => {}
             }
         }

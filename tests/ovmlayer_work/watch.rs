@@ -12,11 +12,16 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process that belongs to a stage.
-#[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: Pid,
     /// What it was started as.
-    pub(crate) command: String,
+    command: String,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} `{}`", self.pid, self.command)
+    }
 }
 
 /// The mount points of this mount namespace that lie beneath `folder`, the deepest last.
