@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tempfile::TempDir;
 use testkit::{TestUser, base_rootfs, output, run, tool};
@@ -39,7 +39,7 @@ impl Who {
     /// The ordinary user.
     pub(crate) fn user() -> Self {
         static SHARED: Mutex<Weak<Ordinary>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().expect("no test has failed in here");
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         Self::User(shared.upgrade().unwrap_or_else(|| {
             let made = Arc::new(Ordinary::create());
             *shared = Arc::downgrade(&made);
@@ -102,7 +102,7 @@ impl Stage {
             Who::Root => stage.set_up(&base_rootfs().folder, None),
             Who::User(ordinary) => {
                 let home = ordinary.user.home();
-                let mut has_rootfs = ordinary.has_rootfs.lock().expect("the first setup succeeded");
+                let mut has_rootfs = ordinary.has_rootfs.lock().unwrap_or_else(PoisonError::into_inner);
                 stage.set_up(&home.join("rootfs"), (!*has_rootfs).then(|| home.join("rootfs.tar")));
                 *has_rootfs = true;
             }

@@ -59,17 +59,18 @@ pub fn base_rootfs() -> &'static BaseRootfs {
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(Path::parent).expect("the folder of a profile");
-    let program = profile.join("ovmlayer-rootfs");
-    if !program.exists() {
+    let target = profile.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()).expect("cargo's target folder");
+    let release = profile.ends_with("release");
+    // Where cargo puts it depends on whether a target was named on the command line or in a configuration.
+    let places = [profile.to_owned(), target.join(if release { "release" } else { "debug" })];
+    let find = || places.iter().map(|folder| folder.join("ovmlayer-rootfs")).find(|program| program.exists());
+    find().unwrap_or_else(|| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--locked", "--package", "ovmlayer-rootfs", "--target-dir"]);
-        cargo.arg(profile.parent().expect("the target folder")).current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
+        cargo.args(["build", "--locked", "--package", "ovmlayer-rootfs", "--target-dir"]).arg(target);
+        cargo.args(release.then_some("--release")).current_dir(env!("CARGO_MANIFEST_DIR"));
         run(&mut cargo);
-    }
-    program
+        find().unwrap_or_else(|| panic!("cargo left no ovmlayer-rootfs in {places:?}"))
+    })
 }
 
 fn remove_older(folder: &Path) {
