@@ -1,7 +1,7 @@
 //! A place to work in: the program with a home, stores and a root filesystem of its own.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -206,9 +206,4 @@ fn fill(root: &Path) {
     fs::write(root.join("etc/hosts"), "").expect("a file");
     symlink("../run/systemd/resolve/stub-resolv.conf", root.join("etc/resolv.conf")).expect("a link");
     fs::write(root.join("etc/os-release"), "ID=test\n").expect("a file");
-}
-
-/// Words and one more.
-pub(crate) fn words(text: &str) -> Vec<OsString> {
-    text.split_whitespace().map(OsString::from).collect()
 }

@@ -34,6 +34,7 @@
 mod config;
 mod copy;
 mod cp;
+mod delete_all;
 mod diff;
 mod du;
 mod engine;
@@ -77,6 +78,7 @@ pub use list::Filter;
 pub use lock::{Access, LayerLock, StoreLock};
 pub use merge::Merged;
 pub use name::{LayerName, PointName};
+pub use sandbox::Limits;
 pub use run::{Bind, BindError, Request, exit_code};
 pub use setup::{SetUp, Setup};
 pub use staging::Staging;

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use sandbox::{Capabilities, Devices, Namespaces, Network, Sandbox, Stdio};
-use tree::{Links, Root};
+use sandbox::{Capabilities, Devices, Limits, Namespaces, Network, Sandbox, Stdio};
 
 use crate::store::RUNS;
 use crate::{Engine, Error, PointName, Result};
@@ -23,10 +22,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// The greatest size of a file of variables, in bytes.
 const MAX_ENV_FILE: u64 = 16 * 1024 * 1024;
-
-/// Files of the machine without which names do not resolve inside: a root filesystem has them empty, or as links to what a
-/// service of its own would write.
-const NAME_SERVICE: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
 /// What is to be run, and how.
 #[derive(Debug, Clone)]
@@ -47,6 +42,8 @@ pub struct Request {
     pub all_devices: bool,
     /// Whether the machine's network is.
     pub network: bool,
+    /// How much it may use; the machine's limits hold anyway.
+    pub limits: Limits,
 }
 
 impl Engine {
@@ -69,31 +66,22 @@ impl Engine {
         }
         let variables = environment::variables(&|name| std::env::var_os(name), &files, &request.env);
         let path = self.join(&request.point)?;
-        if request.network {
-            binds.splice(0..0, name_service());
+        let mut sandbox = sandbox(&path, request);
+        for (name, value) in variables {
+            sandbox = sandbox.env(name, value);
         }
-        let merged = Root::open(&path, Links::Refuse).map_err(Error::tree("open", &path))?;
-        let mut placeholders = Placeholders::enter(&self.runtime().folder(RUNS)?.join(&request.point))?;
-        let made = placeholders.make(&merged, &binds);
-        let outcome = made.and_then(|()| {
-            let mut sandbox = sandbox(&path, request).work_in(request.work_in.as_deref().unwrap_or(Path::new("/")));
-            for (name, value) in variables {
-                sandbox = sandbox.env(name, value);
-            }
-            for bind in &binds {
-                sandbox = sandbox.bind_as(sandbox::Bind {
-                    source: bind.source.clone(),
-                    target: bind.target.clone(),
-                    read_only: bind.read_only,
-                    recursive: bind.recursive,
-                });
-            }
+        for Bind { source, target, read_only, recursive } in binds {
+            sandbox = sandbox.bind_as(sandbox::Bind { source, target, read_only, recursive });
+        }
+        let mut placeholders =
+            Placeholders::enter(&self.runtime().folder(RUNS)?.join(&request.point), &path)?;
+        let outcome = placeholders.make(&sandbox).and_then(|()| {
             let program = request.command.first().cloned().unwrap_or_default();
             let doing = format!("run `{}` in merge point `{}`", program.display(), request.point);
             sandbox.run(&request.command, Stdio::inherit()).map_err(Error::sandbox(doing))
         });
         // The outcome of the command counts; what is left over is removed by the next run.
-        let _ = placeholders.leave(&merged);
+        let _ = placeholders.leave();
         outcome
     }
 
@@ -117,15 +105,9 @@ fn sandbox(root: &Path, request: &Request) -> Sandbox {
         .pass_signals(GRACE)
         // A bind into what another bind shows.
         .create_targets(true)
-}
-
-/// The machine's own files for finding names, read-only.
-fn name_service() -> impl Iterator<Item = Bind> {
-    NAME_SERVICE.into_iter().filter_map(|path| {
-        // Often a link to what a service writes elsewhere.
-        let source = fs::canonicalize(path).ok()?;
-        Some(Bind { source, target: path.into(), read_only: true, recursive: false })
-    })
+        .resolver(request.network)
+        .limits(request.limits)
+        .work_in(request.work_in.as_deref().unwrap_or(Path::new("/")))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

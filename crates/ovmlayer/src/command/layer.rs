@@ -16,8 +16,8 @@ pub(crate) fn create(create: &Create) -> Outcome {
 
 pub(crate) fn delete(delete: &Delete) -> Outcome {
     let Some(name) = &delete.name else {
-        engine()?;
-        return done("deleted all layers");
+        let removed = engine()?.delete_all()?;
+        return done(&format!("deleted all layers, which were {removed}"));
     };
     match engine_inside()?.delete(name)? {
         Deleted::Gone => done(&format!("deleted layer `{name}`")),
