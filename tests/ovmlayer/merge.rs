@@ -26,7 +26,10 @@ fn deleting_a_used_layer_is_refused(stage: &Stage<'_>) {
     stage.does("merge -l low -l top -m m");
     for layer in ["low", "top"] {
         let errors = stage.refuses(&format!("delete {layer}"));
-        assert!(errors.contains(&format!("layer `{layer}`")) && errors.contains("ovmlayer unmerge m"), "{errors}");
+        assert!(
+            errors.contains(&format!("layer `{layer}`")) && errors.contains("ovmlayer unmerge m"),
+            "{errors}"
+        );
     }
     stage.does("unmerge m");
     stage.does("delete low");

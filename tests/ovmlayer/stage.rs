@@ -13,8 +13,9 @@ use testkit::{Program, TestUser, tool};
 
 /// What of busybox the root filesystem has.
 const APPLETS: [&str; 28] = [
-    "cat", "chmod", "cp", "cut", "echo", "env", "false", "find", "grep", "head", "hostname", "id", "ln", "ls", "mkdir",
-    "mv", "nc", "nslookup", "ps", "readlink", "rm", "sh", "sleep", "stat", "touch", "true", "tty", "wc",
+    "cat", "chmod", "cp", "cut", "echo", "env", "false", "find", "grep", "head", "hostname", "id", "ln",
+    "ls", "mkdir", "mv", "nc", "nslookup", "ps", "readlink", "rm", "sh", "sleep", "stat", "touch", "true",
+    "tty", "wc",
 ];
 
 /// Folders of the root filesystem, with their modes.
@@ -195,7 +196,9 @@ fn fill(root: &Path) {
         libraries.extend(linked.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned));
     }
     for library in libraries {
-        let folder = root.join("usr").join(Path::new(&library).parent().expect("a folder").strip_prefix("/").expect("a path"));
+        let folder = root
+            .join("usr")
+            .join(Path::new(&library).parent().expect("a folder").strip_prefix("/").expect("a path"));
         fs::create_dir_all(&folder).expect("a folder");
         let name = Path::new(&library).file_name().expect("a name");
         fs::copy(&library, folder.join(name)).expect("a library");

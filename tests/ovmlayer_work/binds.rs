@@ -40,13 +40,20 @@ fn a_folder_with_a_space(stage: &Stage) {
     assert_eq!(well(&result).trim(), "file");
     let apart = ["--mount".to_owned(), mount.replacen("--mount=", "", 1)];
     let apart: Vec<&str> = apart.iter().map(String::as_str).chain(["--workdir", &folder]).collect();
-    assert_eq!(well(&stage.script("m1", &apart, "pwd; cat file").output().expect("a started program")), format!("{folder}\nhello"));
+    assert_eq!(
+        well(&stage.script("m1", &apart, "pwd; cat file").output().expect("a started program")),
+        format!("{folder}\nhello")
+    );
 }
 
 /// As the executor's layer is built: no `--all-devices`, `source=`, no word for reading or writing, files as sources and
 /// targets whose folder is missing.
 fn files_at_new_places(stage: &Stage) {
-    let script = stage.file("deps/install-executor.sh", "#!/bin/bash\nset -eu\ncd /root/layer-deps\nls\ncat package.json\npwd -P\n", 0o755);
+    let script = stage.file(
+        "deps/install-executor.sh",
+        "#!/bin/bash\nset -eu\ncd /root/layer-deps\nls\ncat package.json\npwd -P\n",
+        0o755,
+    );
     let package = stage.file("deps/package.json", "{}\n", 0o644);
     let result = output(&mut stage.command(&[
         "run",
@@ -65,7 +72,15 @@ fn files_at_new_places(stage: &Stage) {
     assert_eq!(well(&result), "install-executor.sh\npackage.json\n{}\n/root/layer-deps\n");
     let env = stage.file("executor.env", "A=1\n", 0o644);
     let bind = format!("--mount=type=bind,src={env},dst=/root/oocana/bind,ro,nonrecursive");
-    assert_eq!(well(&stage.script("m1", &[&bind], "test -f /root/oocana/bind && cat /root/oocana/bind").output().expect("a program")), "A=1\n");
+    assert_eq!(
+        well(
+            &stage
+                .script("m1", &[&bind], "test -f /root/oocana/bind && cat /root/oocana/bind")
+                .output()
+                .expect("a program")
+        ),
+        "A=1\n"
+    );
     let mut write = stage.script("m1", &[&bind], "echo 2 >> /root/oocana/bind");
     assert!(!write.output().expect("a program").status.success(), "a bind that is read-only was written to");
     assert_eq!(fs::read_to_string(env).expect("the machine's file"), "A=1\n");
@@ -78,7 +93,8 @@ fn both_ways(stage: &Stage) {
     let owner = fs::metadata(&shared).expect("a folder").uid();
     // A caller binds over a folder of the root file system as well.
     let bind = format!("--mount=type=bind,src={shared},dst=/tmp,rw,nonrecursive");
-    let script = "cat '/tmp/from machine'; mkdir /tmp/made; echo inside > /tmp/made/note; chmod 600 /tmp/made/note";
+    let script =
+        "cat '/tmp/from machine'; mkdir /tmp/made; echo inside > /tmp/made/note; chmod 600 /tmp/made/note";
     assert_eq!(well(&stage.script("m1", &[&bind], script).output().expect("a program")), "1");
     let made = stage.folder().join("shared/made/note");
     let facts = fs::metadata(&made).expect("a file that was written inside");
@@ -95,7 +111,9 @@ fn in_the_given_order(stage: &Stage) {
         format!("--mount=type=bind,src={outer},dst=/data,rw,nonrecursive"),
         format!("--mount=type=bind,src={other},dst=/data/inner,ro,nonrecursive"),
     ];
-    let read = |binds: &[&str]| well(&stage.script("m1", binds, "cat /data/inner/name").output().expect("a program"));
+    let read = |binds: &[&str]| {
+        well(&stage.script("m1", binds, "cat /data/inner/name").output().expect("a program"))
+    };
     assert_eq!(read(&[&over[0], &over[1]]), "other");
     assert_eq!(read(&[&over[1], &over[0]]), "outer");
     if stage.who.is_root() {

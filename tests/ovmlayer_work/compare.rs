@@ -116,7 +116,11 @@ impl Survey {
                 // Nobody sees these of a whiteout.
                 ((0, 0), 0, (0, 0))
             } else {
-                ((inside(found.uid(), ids), inside(found.gid(), ids)), found.mode() & 0o7777, (found.mtime(), found.mtime_nsec()))
+                (
+                    (inside(found.uid(), ids), inside(found.gid(), ids)),
+                    found.mode() & 0o7777,
+                    (found.mtime(), found.mtime_nsec()),
+                )
             };
             let first_name = if kind == Kind::Whiteout { path.clone() } else { first_name };
             survey.paths.insert(path, Facts { kind, owner, mode, time, attributes, first_name });
@@ -186,9 +190,11 @@ fn attributes(path: &Path, ids: &Ids) -> (BTreeMap<Vec<u8>, Vec<u8>>, bool) {
     let (mut found, mut opaque) = (BTreeMap::new(), false);
     for name in names[..count].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let mut value = vec![0; 64 << 10];
-        let length = lgetxattr(path, name, &mut value[..]).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let length =
+            lgetxattr(path, name, &mut value[..]).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         value.truncate(length);
-        let mark = [&b"user.overlay."[..], b"trusted.overlay."].iter().find_map(|start| name.strip_prefix(*start));
+        let mark =
+            [&b"user.overlay."[..], b"trusted.overlay."].iter().find_map(|start| name.strip_prefix(*start));
         match mark {
             Some(b"opaque") => opaque |= value == b"y",
             Some(_) => {}

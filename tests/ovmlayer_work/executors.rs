@@ -77,7 +77,9 @@ fn ci(who: &Who) {
     let node = well(&stage.shell(NODE));
     assert_eq!(node, "node executor 1\n/node-executor\n/tmp/a/node-executor\nnode executor again\n");
     let content = stage.content("python_executor");
-    for file in ["install-python.sh", "python-executor/oocana/dist/one.whl", "python-executor/executor/dist/two.whl"] {
+    for file in
+        ["install-python.sh", "python-executor/oocana/dist/one.whl", "python-executor/executor/dist/two.whl"]
+    {
         assert!(content.join(file).is_file(), "{file}");
     }
     let folder = fs::metadata(content.join("python-executor")).expect("a folder that was made for a copy");
@@ -115,7 +117,10 @@ fn release(image: &Container) {
     stage.file("layer-deps/package.json", "{\"node-executor\": \"1\"}\n", 0o644);
     stage.file("layer-deps/requirements.txt", "python-executor\n\nsdk\n", 0o644);
     well(&stage.shell(RELEASE));
-    assert!(!stage.content("executor").join("root/layer-deps").exists(), "targets of binds stay in the layer");
+    assert!(
+        !stage.content("executor").join("root/layer-deps").exists(),
+        "targets of binds stay in the layer"
+    );
     fs::copy(stage.folder().join("home/amd64-executor.tar"), image.path("/root/executor-layer.tar"))
         .expect("the layer in the image");
 }
@@ -161,7 +166,10 @@ fn a_runtime_image_starts_on_a_volume() {
     let tidy = "test -z \"$(ovmlayer list layers --used)\"\novmlayer delete tmp_layer_1\n";
     assert_eq!(image.run(&format!("{ENTRYPOINT}{tidy}{FLOW}{END}")), format!("no setup\n{works}"));
     // In a container whose process numbers are the machine's.
-    assert_eq!(well(&image.start(&format!("{ENTRYPOINT}{FLOW}{END}ovmlayer fsck >&2"))), format!("no setup\n{works}"));
+    assert_eq!(
+        well(&image.start(&format!("{ENTRYPOINT}{FLOW}{END}ovmlayer fsck >&2"))),
+        format!("no setup\n{works}")
+    );
 }
 
 /// Without the folder layers lie in a disk image, which is found again and never wiped.
@@ -176,7 +184,8 @@ fn a_runtime_image_starts_with_a_disk() {
     assert!(facts.blocks() * 512 < facts.len() / 2, "a sparse image: {facts:?}");
     // A new container with that image, in which setup is run again and again.
     fs::remove_dir(image.path("/opt/ovmlayer")).expect("the mount point, which is empty outside");
-    let setup = "ovmlayer setup dev --base-rootfs=/root/rootfs.tar --layer-disk=/root/tmp_overlay_disk > /dev/null\n";
+    let setup =
+        "ovmlayer setup dev --base-rootfs=/root/rootfs.tar --layer-disk=/root/tmp_overlay_disk > /dev/null\n";
     assert_eq!(image.run(&format!("{ENTRYPOINT}{setup}{setup}{FLOW}{END}")), works);
     let devices = fs::read_dir("/sys/block").expect("block devices").flatten();
     let backing = devices.filter_map(|entry| fs::read_to_string(entry.path().join("loop/backing_file")).ok());
@@ -189,7 +198,8 @@ fn a_runtime_image_starts_with_a_disk() {
 #[test]
 fn stores_are_named_by_folder() {
     let image = Container::new();
-    let with_tar = "ovmlayer setup -d /srv/store,rw --rootfs-tar=/root/rootfs.tar --rootfs-path=/srv/own-rootfs >&2\n";
+    let with_tar =
+        "ovmlayer setup -d /srv/store,rw --rootfs-tar=/root/rootfs.tar --rootfs-path=/srv/own-rootfs >&2\n";
     let without = "ovmlayer setup -d /srv/store,rw --rootfs-path /srv/own-rootfs >&2\n";
     let make = "ovmlayer create executor\novmlayer merge -l executor -m m1\n\
                 ovmlayer run --merged-point=m1 zsh -c 'echo kept > /kept'\n";
@@ -201,7 +211,10 @@ fn stores_are_named_by_folder() {
     }
     // The tar again does not unpack over a root filesystem that is there.
     let marked = "echo mark > /srv/own-rootfs/mark\n";
-    assert_eq!(image.run(&format!("set -euo pipefail\n{marked}{with_tar}{read}test -f /srv/own-rootfs/mark")), "kept\n");
+    assert_eq!(
+        image.run(&format!("set -euo pipefail\n{marked}{with_tar}{read}test -f /srv/own-rootfs/mark")),
+        "kept\n"
+    );
     read_only_stores(&image);
 }
 
@@ -215,7 +228,12 @@ fn read_only_stores(image: &Container) {
                 ovmlayer list layers | sort\n";
     assert_eq!(image.run(&format!("{both}{over}")), "kept\nexecutor\ntop\n");
     let refused = image.start(&format!("{both}ovmlayer merge -l top -l executor -m m1"));
-    assert_eq!(refused.status.code(), Some(1), "a layer that is only read was put on top: {}", text(&refused.stderr));
+    assert_eq!(
+        refused.status.code(),
+        Some(1),
+        "a layer that is only read was put on top: {}",
+        text(&refused.stderr)
+    );
     let shipped = fs::read_to_string(image.path("/srv/store/layer_dir/executor/kept"));
     assert_eq!(shipped.expect("the shipped file"), "kept\n");
 }

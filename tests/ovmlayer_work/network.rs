@@ -71,7 +71,8 @@ fn names_resolve(stage: &Stage) {
     let content = stage.content("l3").join("etc");
     fs::create_dir_all(&content).expect("a folder in a layer");
     let _ = fs::remove_file(content.join("resolv.conf"));
-    std::os::unix::fs::symlink("../run/nowhere/stub-resolv.conf", content.join("resolv.conf")).expect("a link");
+    std::os::unix::fs::symlink("../run/nowhere/stub-resolv.conf", content.join("resolv.conf"))
+        .expect("a link");
     stage.give(&content);
     stage.ok("merge -l l3 -m m3");
     assert_eq!(stage.run("m3", &format!("cat {link}")), machine, "a dangling link");

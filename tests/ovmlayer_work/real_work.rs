@@ -114,7 +114,10 @@ fn work(who: &Who) {
     let [before, after] = ["work.tar", "again.tar"].map(|name| second.folder().join(name));
     let same = Command::new(tool("cmp")).args([&before, &after]).output().expect("cmp");
     well(&same);
-    note(&format!("the layer with Python and Node.js: {} bytes", fs::metadata(&after).expect("an archive").len()));
+    note(&format!(
+        "the layer with Python and Node.js: {} bytes",
+        fs::metadata(&after).expect("an archive").len()
+    ));
     second.assert_clean();
 }
 

@@ -25,7 +25,8 @@ const VARIABLES: [&str; 11] = [
 ];
 
 /// Files in which pip keeps its settings, where the home's begin with `~`.
-const PIP_FILES: [&str; 4] = ["/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.config/pip/pip.conf", "~/.pip/pip.conf"];
+const PIP_FILES: [&str; 4] =
+    ["/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.config/pip/pip.conf", "~/.pip/pip.conf"];
 
 /// The arguments for `ovmlayer run` that hand over the settings. Files are copied into the stage first, for the machine's
 /// own may be for root alone.
@@ -34,7 +35,10 @@ pub(crate) fn registries(stage: &Stage) -> Vec<String> {
     let mut arguments = Vec::new();
     for (name, value) in std::env::vars() {
         let lower = name.to_lowercase();
-        if !VARIABLES.contains(&name.as_str()) && !lower.starts_with("pip_") && !lower.starts_with("npm_config_") {
+        if !VARIABLES.contains(&name.as_str())
+            && !lower.starts_with("pip_")
+            && !lower.starts_with("npm_config_")
+        {
             continue;
         }
         files.extend(Path::new(&value).is_file().then(|| value.clone()));
@@ -45,7 +49,8 @@ pub(crate) fn registries(stage: &Stage) -> Vec<String> {
         text(&run(command.args(["config", "get", what]))).trim().to_owned()
     };
     files.extend(Some(npm("cafile")).filter(|path| Path::new(path).is_file()));
-    let mut mounts: Vec<(PathBuf, String)> = files.into_iter().map(|path| (path.clone().into(), path)).collect();
+    let mut mounts: Vec<(PathBuf, String)> =
+        files.into_iter().map(|path| (path.clone().into(), path)).collect();
     for (setting, inside) in [("userconfig", "/root/.npmrc"), ("globalconfig", "/etc/npmrc")] {
         mounts.push((npm(setting).into(), inside.to_owned()));
     }

@@ -30,18 +30,34 @@ const OWNERS: [u32; 5] = [0, 1, 33, 1000, 65_533];
 const FOLDER_MODES: [u32; 5] = [0o755, 0o700, 0o2775, 0o1777, 0o555];
 const FILE_MODES: [u32; 7] = [0o644, 0o600, 0o4755, 0o2755, 0o444, 0, 0o6711];
 /// `cap_net_raw+ep` (linux/capability.h, `vfs_cap_data` of revision 2).
-const CAPABILITY: &[u8] =
-    &[1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const CAPABILITY: &[u8] = &[1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// What [`Plan::replaced`] starts from.
 const BELOW: [&str; 12] = [
-    "below/file-1", "below/file-2", "below/file-3", "below/folder-1/a", "below/folder-1/b/c", "below/folder-2/a",
-    "below/folder-3/a", "below/folder-4/a", "below/folder-5/a", "below/folder-5/b", "below/folder-6/a", "below/folder-7/a/b",
+    "below/file-1",
+    "below/file-2",
+    "below/file-3",
+    "below/folder-1/a",
+    "below/folder-1/b/c",
+    "below/folder-2/a",
+    "below/folder-3/a",
+    "below/folder-4/a",
+    "below/folder-5/a",
+    "below/folder-5/b",
+    "below/folder-6/a",
+    "below/folder-7/a/b",
 ];
 
 impl Plan {
     pub(crate) fn new(seed: u64, kinds: Kinds) -> Self {
         let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        Self { random, kinds, lines: String::new(), times: Vec::new(), folders: Vec::new(), files: Vec::new() }
+        Self {
+            random,
+            kinds,
+            lines: String::new(),
+            times: Vec::new(),
+            folders: Vec::new(),
+            files: Vec::new(),
+        }
     }
 
     /// The list.
@@ -66,7 +82,9 @@ impl Plan {
             self.line('F', path.as_bytes(), &hex(path.as_bytes()));
             self.attributes(path.as_bytes(), 0o644);
         }
-        for (link, target) in [("below/link-1", "file-1"), ("below/link-2", "folder-1"), ("below/link-3", "nowhere")] {
+        for (link, target) in
+            [("below/link-1", "file-1"), ("below/link-2", "folder-1"), ("below/link-3", "nowhere")]
+        {
             self.line('L', link.as_bytes(), &hex(target.as_bytes()));
         }
         self
@@ -75,7 +93,18 @@ impl Plan {
     /// Whiteouts over a file, a folder and links; folders in the place of folders, which are opaque; a file in the place
     /// of a folder and the reverse.
     pub(crate) fn replaced(mut self) -> Self {
-        for path in ["file-1", "folder-1", "link-1", "link-2", "folder-2/a", "folder-3", "folder-4", "folder-5", "file-3", "link-3"] {
+        for path in [
+            "file-1",
+            "folder-1",
+            "link-1",
+            "link-2",
+            "folder-2/a",
+            "folder-3",
+            "folder-4",
+            "folder-5",
+            "file-3",
+            "link-3",
+        ] {
             self.line('R', format!("below/{path}").as_bytes(), "");
         }
         for path in ["folder-3", "folder-5", "folder-5/b", "file-3"] {

@@ -27,7 +27,8 @@ impl std::fmt::Debug for Process {
 /// The mount points of this mount namespace that lie beneath `folder`, the deepest last.
 pub(crate) fn mounts_beneath(folder: &Path) -> Vec<String> {
     let table = fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| point.replace("\\040", " "));
+    let points =
+        table.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| point.replace("\\040", " "));
     points.filter(|point| Path::new(point).starts_with(folder)).collect()
 }
 

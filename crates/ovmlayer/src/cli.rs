@@ -8,7 +8,9 @@ mod setup;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use archive::{Export, Import};
-pub(crate) use layer::{Create, Delete, Diff, DiskUse, Flatten, Fsck, Inspect, List, ListLayers, Merge, Move, Unmerge};
+pub(crate) use layer::{
+    Create, Delete, Diff, DiskUse, Flatten, Fsck, Inspect, List, ListLayers, Merge, Move, Unmerge,
+};
 pub(crate) use run::{Copy, Direction, Run};
 pub(crate) use setup::{Mode, Setup};
 

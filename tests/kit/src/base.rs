@@ -59,7 +59,10 @@ pub fn base_rootfs() -> &'static BaseRootfs {
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(Path::parent).expect("the folder of a profile");
-    let target = profile.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()).expect("cargo's target folder");
+    let target = profile
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").exists())
+        .expect("cargo's target folder");
     let release = profile.ends_with("release");
     // Where cargo puts it depends on whether a target was named on the command line or in a configuration.
     let places = [profile.to_owned(), target.join(if release { "release" } else { "debug" })];

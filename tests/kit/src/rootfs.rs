@@ -87,14 +87,8 @@ impl Rootfs {
 
 /// Unpacks a tar into a folder with its owners, modes and xattrs, by GNU tar.
 pub(crate) fn unpack(tar: &Path, folder: &Path) {
-    let options = [
-        "--extract",
-        "--numeric-owner",
-        "--same-permissions",
-        "--xattrs",
-        "--xattrs-include=*",
-        "--file",
-    ];
+    let options =
+        ["--extract", "--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*", "--file"];
     run(Command::new(tool("tar")).args(options).arg(tar).arg("--directory").arg(folder));
 }
 

@@ -121,7 +121,8 @@ fn size(text: &str) -> Result<u64, String> {
     let text = text.to_ascii_lowercase();
     let (digits, power) = match text.char_indices().next_back() {
         Some((at, letter)) if letter.is_ascii_alphabetic() => {
-            let power = "bkmgt".find(letter).ok_or_else(|| format!("`{letter}` is no unit: use k, m, g or t"))?;
+            let power =
+                "bkmgt".find(letter).ok_or_else(|| format!("`{letter}` is no unit: use k, m, g or t"))?;
             (&text[..at], power)
         }
         _ => (text.as_str(), 0),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use layers::{Deleted, Engine, Filter, LayerName, Layer, MergePoint, Role};
+use layers::{Deleted, Engine, Filter, Layer, LayerName, MergePoint, Role};
 use serde_json::json;
 
 use super::{Outcome, done, engine, engine_inside};

@@ -18,11 +18,7 @@ pub(crate) fn run(run: &Run) -> ExitCode {
         env_files: run.env_file.clone(),
         all_devices: run.all_devices,
         network: !run.limits.no_network,
-        limits: Limits {
-            memory: run.limits.memory,
-            cpus: run.limits.cpus,
-            pids: run.limits.pids,
-        },
+        limits: Limits { memory: run.limits.memory, cpus: run.limits.cpus, pids: run.limits.pids },
     };
     let program = run.command.first().cloned().unwrap_or_default();
     log::line(&format!("running `{}` in `{}`", program.display(), run.merged_point));

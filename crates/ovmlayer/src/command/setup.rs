@@ -38,7 +38,10 @@ fn wanted(setup: &Setup) -> Result<layers::Setup, &'static str> {
     match setup.mode {
         Some(Mode::Dev) => Ok(layers::Setup::Dev {
             base_rootfs: setup.base_rootfs.clone().ok_or(missing_tar)?,
-            layer_disk: setup.layer_disk.clone().ok_or("--layer-disk=IMG is missing: a disk image for layers")?,
+            layer_disk: setup
+                .layer_disk
+                .clone()
+                .ok_or("--layer-disk=IMG is missing: a disk image for layers")?,
         }),
         Some(Mode::Production) => {
             Ok(layers::Setup::Production { base_rootfs: setup.base_rootfs.clone().ok_or(missing_tar)? })
@@ -56,7 +59,10 @@ fn wanted(setup: &Setup) -> Result<layers::Setup, &'static str> {
                 runtime: runtime.clone(),
                 external: setup.external.clone(),
                 read_only,
-                rootfs_path: setup.rootfs_path.clone().ok_or("--rootfs-path DIR is missing: the root filesystem")?,
+                rootfs_path: setup
+                    .rootfs_path
+                    .clone()
+                    .ok_or("--rootfs-path DIR is missing: the root filesystem")?,
                 rootfs_tar: setup.rootfs_tar.clone(),
             })
         }
