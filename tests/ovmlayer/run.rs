@@ -23,6 +23,7 @@ scenarios!(
     errors_of_the_program_itself,
     runs_side_by_side,
     its_processes_are_its_own,
+    a_seccomp_profile_forbids,
 );
 
 fn merged(stage: &Stage<'_>) {
@@ -322,6 +323,38 @@ fn runs_side_by_side(stage: &Stage<'_>) {
 
 fn its_processes_are_its_own(stage: &Stage<'_>) {
     merged(stage);
-    let out = stage.sh("m", "id -u; echo $$; ps | grep -c cargo || true");
-    assert!(out.starts_with("0\n") && out.ends_with("\n0\n"), "{out}");
+    let out = stage.sh("m", "id -u; ls -d /proc/[0-9]* | wc -l");
+    let (user, count) = out.split_once('\n').expect("two lines");
+    assert_eq!(user, "0");
+    // Its first one, the shell, and two in the pipe.
+    assert!(count.trim().parse::<u32>().expect("a number") <= 5, "{out}");
+}
+
+fn a_seccomp_profile_forbids(stage: &Stage<'_>) {
+    merged(stage);
+    let profile = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}"#;
+    stage.write("profile.json", profile, 0o644);
+    let out = stage.ok([
+        "run",
+        "--seccomp",
+        "profile.json",
+        "--merged-point=m",
+        "sh",
+        "-c",
+        "mkdir /x 2>/dev/null || echo forbidden",
+    ]);
+    assert_eq!(out, "forbidden\n");
+    stage.write("profile.json", "{", 0o644);
+    let result = stage.try_run(["run", "--seccomp=profile.json", "--merged-point=m", "true"]);
+    assert_eq!(result.status.code(), Some(125));
+}
+
+/// Root can make control groups here; an ordinary user mostly cannot, and is told so.
+#[test]
+fn limits_hold() {
+    let stage = Stage::ready();
+    merged(&stage);
+    let script = "for n in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; wait -n 2>/dev/null; echo";
+    let result = stage.try_run(["run", "--pids=5", "--merged-point=m", "bash", "-c", script]);
+    assert!(String::from_utf8_lossy(&result.stderr).contains("fork"), "{result:?}");
 }

@@ -47,6 +47,12 @@ impl Stage<'_> {
     pub(crate) fn ready() -> Self {
         Self::bare().set_up()
     }
+
+    /// As [`Stage::ready`], with a log.
+    pub(crate) fn logging(log: &Path) -> Self {
+        let program = Program::new(env!("CARGO_BIN_EXE_ovmlayer")).env("OVMLAYER_LOG", log);
+        Self { program }.set_up()
+    }
 }
 
 impl<'u> Stage<'u> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use sandbox::{Capabilities, Devices, Limits, Namespaces, Network, Sandbox, Stdio};
+use sandbox::{Capabilities, Devices, Limits, Namespaces, Network, Sandbox, SeccompProfile, Stdio};
 
 use crate::store::RUNS;
 use crate::{Engine, Error, PointName, Result};
@@ -20,8 +20,8 @@ use placeholders::Placeholders;
 /// How long what runs inside may go on after a signal that ends it.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The greatest size of a file of variables, in bytes.
-const MAX_ENV_FILE: u64 = 16 * 1024 * 1024;
+/// How much of a file of variables or a seccomp profile is read, in bytes.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// What is to be run, and how.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ pub struct Request {
     pub network: bool,
     /// How much it may use; the machine's limits hold anyway.
     pub limits: Limits,
+    /// A file with the system calls that it may make, in the form of OCI runtimes and Docker.
+    pub seccomp: Option<PathBuf>,
 }
 
 impl Engine {
@@ -57,7 +59,9 @@ impl Engine {
     /// [`Error::UnknownPoint`]; a file of variables or the source of a bind that cannot be used; [`Error::Sandbox`]
     /// when the command cannot be started.
     pub fn run(&self, request: &Request) -> Result<ExitStatus> {
-        let files = request.env_files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
+        let files = request.env_files.iter().map(|path| read("read the variables in", path));
+        let files = files.collect::<Result<Vec<_>>>()?;
+        let profile = request.seccomp.as_deref().map(seccomp).transpose()?;
         let mut binds = request.binds.clone();
         for bind in &mut binds {
             // A relative path loses its meaning when the namespaces of the merge point are joined.
@@ -72,6 +76,9 @@ impl Engine {
         }
         for Bind { source, target, read_only, recursive } in binds {
             sandbox = sandbox.bind_as(sandbox::Bind { source, target, read_only, recursive });
+        }
+        if let Some(profile) = profile {
+            sandbox = sandbox.seccomp(profile);
         }
         let mut placeholders =
             Placeholders::enter(&self.runtime().folder(RUNS)?.join(&request.point), &path)?;
@@ -110,12 +117,17 @@ fn sandbox(root: &Path, request: &Request) -> Sandbox {
         .work_in(request.work_in.as_deref().unwrap_or(Path::new("/")))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+fn seccomp(path: &Path) -> Result<SeccompProfile> {
+    let doing = format!("use the seccomp profile `{}`", path.display());
+    SeccompProfile::parse(&read("read the seccomp profile", path)?).map_err(Error::sandbox(doing))
+}
+
+fn read(doing: &'static str, path: &Path) -> Result<Vec<u8>> {
     use std::io::Read as _;
     let mut text = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(MAX_ENV_FILE).read_to_end(&mut text))
-        .map_err(Error::io("read the variables in", path))?;
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut text))
+        .map_err(Error::io(doing, path))?;
     Ok(text)
 }
 

@@ -142,8 +142,12 @@ mod tests {
     #[test]
     fn what_was_made_goes_and_what_was_there_stays() {
         let stage = Stage::new();
-        let run =
-            stage.run(&[("source", "/a/b/c"), ("file", "/root/file"), ("file", "/link/x"), ("source", "/root")]);
+        let run = stage.run(&[
+            ("source", "/a/b/c"),
+            ("file", "/root/file"),
+            ("file", "/link/x"),
+            ("source", "/root"),
+        ]);
         assert!(stage.has("a/b/c") && stage.has("root/file") && stage.has("real/x"));
         run.leave().unwrap();
         assert!(!stage.has("a") && !stage.has("root/file") && !stage.has("real/x"));

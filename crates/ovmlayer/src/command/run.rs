@@ -19,6 +19,7 @@ pub(crate) fn run(run: &Run) -> ExitCode {
         all_devices: run.all_devices,
         network: !run.limits.no_network,
         limits: Limits { memory: run.limits.memory, cpus: run.limits.cpus, pids: run.limits.pids },
+        seccomp: run.limits.seccomp.clone(),
     };
     let program = run.command.first().cloned().unwrap_or_default();
     log::line(&format!("running `{}` in `{}`", program.display(), run.merged_point));

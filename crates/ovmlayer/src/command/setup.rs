@@ -11,11 +11,7 @@ use crate::cli::{Mode, Setup};
 use crate::printer;
 
 pub(crate) fn setup(setup: &Setup, json: bool) -> Outcome {
-    let wanted = match wanted(setup) {
-        Ok(wanted) => wanted,
-        Err(message) => return Err(message.into()),
-    };
-    let made = Engine::setup(&Environment::of_process()?, &wanted)?;
+    let made = Engine::setup(&Environment::of_process()?, &wanted(setup)?)?;
     for note in &made.notes {
         printer::note(note);
     }
