@@ -62,23 +62,23 @@ fn every_verb_of_the_contract() {
         (
             "export, short flags and one dash",
             &["export", "-l", "l1", "-l", "l2", "-dest", "/tmp/simple/layers.tar"],
-            "Export(Export { layer: [\"l1\", \"l2\"], dest: \"/tmp/simple/layers.tar\", format: Layers })",
+            "Export(Export { layer: [\"l1\", \"l2\"], dest: \"/tmp/simple/layers.tar\", format: Ovmlayer })",
         ),
         (
             "export, long flags",
             &["export", "--layer=executor", "--dest=amd64-executor.tar"],
-            "Export(Export { layer: [\"executor\"], dest: \"amd64-executor.tar\", format: Layers })",
+            "Export(Export { layer: [\"executor\"], dest: \"amd64-executor.tar\", format: Ovmlayer })",
         ),
-        ("import", &["import", "F"], "Import(Import { file: \"F\", format: Layers })"),
+        ("import", &["import", "F"], "Import(Import { file: \"F\", format: Ovmlayer })"),
         (
             "import under another name",
             &["import", "--rename", "executor", "/tmp/executor-layer.tar"],
-            "Import(Import { file: \"/tmp/executor-layer.tar\", rename: Some(\"executor\"), format: Layers })",
+            "Import(Import { file: \"/tmp/executor-layer.tar\", rename: Some(\"executor\"), format: Ovmlayer })",
         ),
         (
             "import to the external store",
             &["import", "--external", "/store", "F"],
-            "Import(Import { file: \"F\", format: Layers, external: Some(\"/store\") })",
+            "Import(Import { file: \"F\", format: Ovmlayer, external: Some(\"/store\") })",
         ),
         (
             "cp into a layer",
