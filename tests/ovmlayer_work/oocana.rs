@@ -284,9 +284,9 @@ fn an_executor_of_an_ordinary_user_is_killed() {
     killed(&Who::user());
 }
 
-/// Children in sessions of their own, and a program that ignores what can be ignored, as an interactive zsh does.
-const STUBBORN: &str = "setsid sleep 1000 & (trap '' TERM INT HUP; setsid sleep 1001) & cd /root; \
-                        cat > file < /dev/zero & echo ready; (trap '' TERM INT HUP; exec sleep 1002)";
+/// Children in sessions of their own, and a program that ignores what can be ignored.
+const STUBBORN: &str = "setsid sleep 1000 & cd /root; cat > file < /dev/zero & \
+                        bash -c 'trap \"\" TERM INT HUP; echo ready; while :; do sleep 1002; done'";
 /// A program that ends when it is told to.
 const OBEDIENT: &str = "setsid sleep 1000 & cd /root; echo ready; exec sleep 1003";
 

@@ -307,6 +307,25 @@ fn layers_go_through_images() {
     }
 }
 
+/// Names of attributes may hold what a tar uses to mark their end.
+#[test]
+fn names_of_attributes_hold_any_byte() {
+    let stage = Stage::new(&Who::Root);
+    stage.ok("create l1");
+    let file = stage.content("l1").join("file");
+    fs::write(&file, "").expect("a file of a layer");
+    for name in ["user.a=b", "user.100%", "user.%3D", "user.new\nline"] {
+        rustix::fs::lsetxattr(&file, name, name.as_bytes(), rustix::fs::XattrFlags::empty()).expect(name);
+    }
+    let expected = Survey::of(&stage.content("l1"));
+    for format in ["layers", "oci"] {
+        let archive = stage.at(format);
+        stage.ok(&format!("export --format {format} -l l1 --dest={archive}"));
+        stage.ok(&format!("import --format {format} --rename again {archive}"));
+        expected.assert_equals(&Survey::of(&stage.content("again")), format);
+    }
+}
+
 /// What the kernel forbids an ordinary user in a user namespace: an operation of [`MAKER`], and the number of the error.
 pub(crate) const FORBIDDEN: [(&str, &str, i32); 3] = [
     // mknod(2): CAP_MKNOD of the first user namespace; whiteouts are excepted.

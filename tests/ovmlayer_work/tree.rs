@@ -208,7 +208,7 @@ impl Plan {
             0 => self.attribute(path, "user.note", b"any\0bytes\xff"),
             1 => {
                 let long: Vec<u8> = (0..2000).map(|_| self.random.below(256) as u8).collect();
-                self.attribute(path, "user.a name with space=\u{e9}", &long);
+                self.attribute(path, "user.a name with space \u{e9}", &long);
                 self.attribute(path, "user.empty", b"");
             }
             2 if !folder => self.attribute(path, "security.capability", CAPABILITY),
