@@ -6,10 +6,12 @@ use std::process::{Command, Output};
 /// Which Debian package brings a program.
 const PACKAGES: &[(&str, &str)] = &[
     ("apt-get", "apt"),
+    ("busybox", "busybox-static"),
+    ("cp", "coreutils"),
     ("dpkg-deb", "dpkg"),
     ("gpg", "gnupg"),
     ("gpgconf", "gnupg"),
-    ("mkfs.ext4", "e2fsprogs"),
+    ("ldd", "libc-bin"),
     ("mmdebstrap", "mmdebstrap"),
     ("newuidmap", "uidmap"),
     ("perl", "perl-base"),
@@ -20,6 +22,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tar", "tar"),
     ("unshare", "util-linux"),
     ("timeout", "coreutils"),
+    ("umount", "mount"),
+    ("unshare", "util-linux"),
     ("useradd", "passwd"),
     ("userdel", "passwd"),
     ("usermod", "passwd"),

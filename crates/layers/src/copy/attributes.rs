@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{Gid, Mode, Nsecs, Secs, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::{Failure, From, failed};
@@ -21,6 +21,10 @@ const MAX: usize = 64 * 1024;
 /// Marks of overlayfs that mean something wherever the layer is. The others (where a file was copied up from, and the
 /// like) speak of the stack in which they were written.
 const MARKS: [&[u8]; 3] = [b"opaque", b"whiteout", b"protattr"];
+
+/// Says of a directory that it was copied up from a lower one. Whatever the value is, it makes the kernel look for
+/// whiteouts in a directory that has no lower one in another stack; without it they would be listed as broken entries.
+const ORIGIN: &str = "origin";
 
 /// What went wrong with an attribute.
 pub(super) struct Lost {
@@ -45,12 +49,24 @@ pub(super) fn read(from: &From, form: Form) -> Result<Attributes, Errno> {
     read_at(&handle_path(from.fd.as_fd()), from.form, form)
 }
 
-/// The attributes of what `path` leads to, the last component not followed.
+/// Marks a directory that has whiteouts in it, or may have.
+pub(super) fn mark_whiteouts(attributes: &mut Attributes, form: Form) {
+    // Empty: copied up from somewhere unknown.
+    attributes.insert(format!("{}{ORIGIN}", form.prefix()).into_bytes(), Vec::new());
+}
+
+/// Whether a directory may have whiteouts although it stands alone.
+pub(super) fn may_have_whiteouts(from: &From) -> bool {
+    let name = format!("{}{ORIGIN}", from.form.prefix());
+    // Only asked for its size.
+    rustix::fs::fgetxattr(&from.fd, name, &mut [0_u8; 0][..]).is_ok()
+}
+
+/// The attributes of what a path from [`handle_path`] leads to.
 pub(super) fn read_at(path: &[u8], from: Form, to: Form) -> Result<Attributes, Errno> {
     let mut found = Attributes::new();
     let mut buffer = [0_u8; 1024];
     let mut large;
-    // Through `/proc` a link that stands for an open file is followed by the last component only if it is asked to.
     let list = match rustix::fs::listxattr(path, &mut buffer[..]) {
         Ok(length) => &buffer[..length],
         Err(Errno::OPNOTSUPP) => return Ok(found),
@@ -128,17 +144,17 @@ pub(super) fn mode(status: &Stat) -> Mode {
     Mode::from_raw_mode(status.st_mode & 0o7777)
 }
 
-#[expect(
-    clippy::unnecessary_cast,
-    clippy::useless_conversion,
-    reason = "the widths of these numbers differ by architecture"
-)]
+/// The times of last access and of last modification, to the nanosecond.
 pub(super) fn times(status: &Stat) -> Timestamps {
-    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds as i64, tv_nsec: nanoseconds as _ };
     Timestamps {
         last_access: time(status.st_atime, status.st_atime_nsec),
         last_modification: time(status.st_mtime, status.st_mtime_nsec),
     }
+}
+
+/// The kernel's numbers have other widths on other machines.
+fn time(seconds: impl TryInto<Secs>, nanoseconds: impl TryInto<Nsecs>) -> Timespec {
+    Timespec { tv_sec: seconds.try_into().unwrap_or(0), tv_nsec: nanoseconds.try_into().unwrap_or(0) }
 }
 
 /// The path under which the kernel offers an open file.

@@ -53,5 +53,6 @@ fn is_external(engine: &Engine, given: &Path) -> Result<(), Box<dyn std::error::
         return Ok(());
     }
     let (given, known) = (given.display(), known.display());
-    Err(format!("`{given}` is not the external store, which is `{known}`; `ovmlayer setup` chooses it").into())
+    Err(format!("`{given}` is not the external store, which is `{known}`; `ovmlayer setup` chooses it")
+        .into())
 }
