@@ -38,7 +38,7 @@ impl Facts {
         let mut note = |what: &str, a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| {
             let (a, b) = (format!("{a:?}"), format!("{b:?}"));
             if a != b {
-                changes.push(format!("{what} {a:.300} became {b:.300}"));
+                changes.push(format!("{what} {a:.200} became {b:.200}"));
             }
         };
         note("kind", &self.kind, &other.kind);
@@ -128,6 +128,16 @@ impl Survey {
         survey
     }
 
+    /// What an archive keeps of it (docs/layer-format.md): all but sockets, which mean nothing without the program that
+    /// listens, and attributes of `trusted.`, which are the machine's.
+    pub(crate) fn in_an_archive(mut self) -> Self {
+        self.paths.retain(|_, facts| facts.kind != Kind::Socket);
+        for facts in self.paths.values_mut() {
+            facts.attributes.retain(|name, _| !name.starts_with(b"trusted."));
+        }
+        self
+    }
+
     /// How many paths are of a kind.
     pub(crate) fn count(&self, of: impl Fn(&Facts) -> bool) -> usize {
         self.paths.values().filter(|facts| of(facts)).count()
@@ -138,16 +148,17 @@ impl Survey {
         let mut lines: Vec<String> = Vec::new();
         for (path, facts) in &self.paths {
             match other.paths.get(path) {
-                None => lines.push(format!("{path:?} is missing: {facts:?}")),
-                Some(found) if found != facts => lines.push(format!("{path:?}: {}", facts.changes(found))),
+                None => lines.push(format!("{}: missing, {:?}", end(path), facts.kind)),
+                Some(found) if found != facts => {
+                    lines.push(format!("{}: {}", end(path), facts.changes(found)));
+                }
                 Some(_) => {}
             }
         }
         let more = other.paths.iter().filter(|(path, _)| !self.paths.contains_key(*path));
-        lines.extend(more.map(|(path, facts)| format!("{path:?} is new: {facts:?}")));
+        lines.extend(more.map(|(path, facts)| format!("{}: new, {:?}", end(path), facts.kind)));
         let all = lines.len();
         lines.truncate(12);
-        let lines: Vec<String> = lines.into_iter().map(|line| line.chars().take(1200).collect()).collect();
         if all == 0 { String::new() } else { format!("{all} paths differ:\n{}", lines.join("\n")) }
     }
 
@@ -162,6 +173,13 @@ impl Survey {
             other.space
         );
     }
+}
+
+/// The end of a path, which may be a long one.
+fn end(path: &Path) -> String {
+    let text = format!("{path:?}");
+    let start = text.char_indices().rev().map(|(at, _)| at).nth(60).unwrap_or(0);
+    text[start..].to_owned()
 }
 
 fn collect(folder: &Path, beneath: &Path, paths: &mut Vec<PathBuf>) {

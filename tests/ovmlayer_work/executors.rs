@@ -167,7 +167,7 @@ fn a_runtime_image_starts_on_a_volume() {
     assert_eq!(image.run(&format!("{ENTRYPOINT}{tidy}{FLOW}{END}")), format!("no setup\n{works}"));
     // In a container whose process numbers are the machine's.
     assert_eq!(
-        well(&image.start(&format!("{ENTRYPOINT}{FLOW}{END}ovmlayer fsck >&2"))),
+        well(&image.start(&format!("{ENTRYPOINT}{FLOW}{END}ovmlayer gc >&2\novmlayer fsck >&2"))),
         format!("no setup\n{works}")
     );
 }

@@ -103,7 +103,7 @@ fn holds_everything(found: &Survey, kinds: Kinds) {
 
 /// Each form of archive gives the same layers in another store, and the same bytes from there.
 fn through_archives(stage: &Stage) {
-    let expected = ["low", "top"].map(|layer| Survey::of(&stage.content(layer)));
+    let expected = ["low", "top"].map(|layer| Survey::of(&stage.content(layer)).in_an_archive());
     let second = Stage::new(&stage.who);
     for (name, magic) in [
         ("a.tar", None),
@@ -156,7 +156,7 @@ fn root_reads_the_archive(stage: &Stage) {
     assert!(ids.len() > 1, "{ids:?}");
     root.ok(&format!("import {}", stage.at("a.tar")));
     for layer in ["low", "top"] {
-        let expected = Survey::with_ids(&stage.content(layer), &ids);
+        let expected = Survey::with_ids(&stage.content(layer), &ids).in_an_archive();
         expected.assert_equals(
             &Survey::of(&root.content(layer)),
             &format!("{layer} of a user, imported by root"),
@@ -199,7 +199,7 @@ fn a_store_of_the_other_form_keeps_layers() {
     fs::write(&record, value.to_string()).expect("a record");
     trusted.ok(&format!("import {}", user.at("a.tar")));
     for layer in ["low", "top"] {
-        let expected = Survey::of(&user.content(layer));
+        let expected = Survey::of(&user.content(layer)).in_an_archive();
         expected.assert_equals(&Survey::of(&trusted.content(layer)), &format!("{layer} in the other form"));
     }
     trusted.ok("create tmp_layer");
@@ -295,10 +295,11 @@ fn layers_go_through_images() {
     umoci(&["raw", "add-layer", "--image", &tagged, &layer]);
     let bundle = stage.at("bundle");
     umoci(&["unpack", "--image", &tagged, &bundle]);
-    let difference = Survey::of(&merged).difference(&Survey::of(&stage.folder().join("bundle/rootfs")));
+    let unpacked = Survey::of(&stage.folder().join("bundle/rootfs")).in_an_archive();
+    let difference = Survey::of(&merged).in_an_archive().difference(&unpacked);
     assert!(difference.is_empty(), "the merged files, and those that umoci unpacked: {difference}");
     stage.ok("unmerge m1");
-    let expected = Survey::of(&stage.content("top"));
+    let expected = Survey::of(&stage.content("top")).in_an_archive();
     for name in ["top.tar", "top.tar.gz", "top.tar.zst"] {
         let archive = stage.at(name);
         stage.ok(&format!("export --format oci -l top --dest={archive}"));
@@ -318,7 +319,7 @@ fn names_of_attributes_hold_any_byte() {
         rustix::fs::lsetxattr(&file, name, name.as_bytes(), rustix::fs::XattrFlags::empty()).expect(name);
     }
     let expected = Survey::of(&stage.content("l1"));
-    for format in ["layers", "oci"] {
+    for format in ["ovmlayer", "oci"] {
         let archive = stage.at(format);
         stage.ok(&format!("export --format {format} -l l1 --dest={archive}"));
         stage.ok(&format!("import --format {format} --rename again {archive}"));
