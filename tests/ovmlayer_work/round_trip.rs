@@ -73,6 +73,7 @@ fn holds_everything(found: &Survey, kinds: Kinds) {
         ("nanoseconds", found.count(|facts| facts.time.1 != 0)),
     ];
     if kinds.of_layers {
+        counts.push(("user.empty", found.count(|facts| facts.attributes.contains_key(&b"user.empty"[..]))));
         counts.push(("sockets", found.count(|facts| facts.kind == Kind::Socket)));
         counts.push((
             "large files",
@@ -83,13 +84,7 @@ fn holds_everything(found: &Survey, kinds: Kinds) {
         counts.push(("nodes", found.count(|facts| matches!(facts.kind, Kind::Node { .. }))));
         counts.push(("trusted", found.count(|facts| facts.attributes.contains_key(&b"trusted.note"[..]))));
     }
-    for name in [
-        "user.note",
-        "user.empty",
-        "security.capability",
-        "system.posix_acl_access",
-        "system.posix_acl_default",
-    ] {
+    for name in ["user.note", "security.capability", "system.posix_acl_access", "system.posix_acl_default"] {
         counts.push((name, found.count(|facts| facts.attributes.contains_key(name.as_bytes()))));
     }
     let second = found.paths.iter().filter(|(path, facts)| **path != facts.first_name).count();
@@ -305,6 +300,29 @@ fn layers_go_through_images() {
         stage.ok(&format!("export --format oci -l top --dest={archive}"));
         stage.ok(&format!("import --format oci --rename again {archive}"));
         expected.assert_equals(&Survey::of(&stage.content("again")), name);
+    }
+}
+
+/// Not only files and folders have attributes: a pipe and a node get the access control list of their folder.
+#[test]
+fn pipes_and_nodes_keep_attributes() {
+    let stage = Stage::new(&Who::Root);
+    stage.ok("create l1");
+    let maker = stage.file("plan/make_tree.pl", MAKER, 0o644);
+    let list = stage.file(
+        "plan/list",
+        &Plan::new(SEED, Kinds { of_root: true, of_layers: true }).inherited().text(),
+        0o644,
+    );
+    run(Command::new(tool("perl")).arg(&maker).arg(stage.content("l1")).arg(&list));
+    let expected = Survey::of(&stage.content("l1"));
+    let lists = expected.count(|facts| facts.attributes.contains_key(&b"system.posix_acl_access"[..]));
+    assert_eq!(lists, 3, "{expected:?}");
+    for format in ["ovmlayer", "oci"] {
+        let archive = stage.at(format);
+        stage.ok(&format!("export --format {format} -l l1 --dest={archive}"));
+        stage.ok(&format!("import --format {format} --rename again {archive}"));
+        expected.assert_equals(&Survey::of(&stage.content("again")), format);
     }
 }
 

@@ -122,7 +122,9 @@ impl Plan {
 
     /// `count` entries of all kinds in random places.
     pub(crate) fn everything(mut self, count: u64) -> Self {
-        self.folder(b"every".to_vec());
+        // Special files are made in here, where they inherit no attributes.
+        self.line('D', b"every", "");
+        self.folders.push(b"every".to_vec());
         for number in 0..count {
             let name = self.name(number);
             let path = self.place(&name);
@@ -131,10 +133,20 @@ impl Plan {
                 3..=5 => self.file(path),
                 6 => self.link(&path),
                 7 => self.second_name(path),
-                _ => self.special(&path, number),
+                _ => self.special(&[b"every/", name.as_slice()].concat(), number),
             }
         }
         self.sparse()
+    }
+
+    /// A folder whose access control list goes to a file, a pipe and a node in it.
+    pub(crate) fn inherited(mut self) -> Self {
+        self.line('D', b"folder", "");
+        self.attribute(b"folder", "system.posix_acl_default", &acl());
+        self.line('F', b"folder/file", "");
+        self.line('P', b"folder/pipe", "");
+        self.line('N', b"folder/node", &format!("{} {}", 0o020_660, 1 << 8 | 3));
+        self
     }
 
     fn sparse(mut self) -> Self {
