@@ -76,8 +76,8 @@ impl Plan {
             for (end, _) in path.match_indices('/') {
                 if !made.contains(&&path[..end]) {
                     made.push(&path[..end]);
-                    self.line('D', path[..end].as_bytes(), "");
-                    self.attributes(path[..end].as_bytes(), 0o755);
+                    self.line('D', &path.as_bytes()[..end], "");
+                    self.attributes(&path.as_bytes()[..end], 0o755);
                 }
             }
             self.line('F', path.as_bytes(), &hex(path.as_bytes()));
