@@ -236,6 +236,12 @@ fn an_external_store_without_attributes_keeps_layers() {
     assert!(before == after, "a moved layer gives other bytes");
     stage.ok("delete low");
     stage.ok("delete --all");
+    assert_eq!(
+        stage.ok("list layers"),
+        "top\n",
+        "layers of the external store, which others may share, stay"
+    );
+    stage.ok("delete top");
     assert_eq!(stage.ok("list layers"), "");
     run(Command::new(tool("umount")).arg(&external));
 }
