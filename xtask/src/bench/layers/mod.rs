@@ -9,7 +9,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::Args;
-use tempfile::TempDir;
 
 use super::timing::{once, quietly, spread};
 use super::{build, publish};
@@ -62,9 +61,13 @@ struct Outcome {
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     step("packages the benchmarks need", needs::for_benches)?;
     let (program, rootfs) = (build("ovmlayer")?, build("ovmlayer-rootfs")?);
+    // buildah takes no path with capitals for an image, and random names have them.
+    let mut name = tempfile::Builder::new();
+    let prefix = format!("ovmlayer-bench-{}", std::process::id());
+    name.prefix(&prefix).rand_bytes(0);
     let scratch = match &options.scratch {
-        Some(folder) => TempDir::new_in(folder),
-        None => TempDir::new(),
+        Some(folder) => name.tempdir_in(folder),
+        None => name.tempdir(),
     };
     let scratch = scratch.map_err(Error::io("make a scratch folder"))?;
     let stage = Stage::set(program, &rootfs, scratch.path())?;
