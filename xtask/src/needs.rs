@@ -21,6 +21,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("fish"), "fish"),
     (Sign::Program("git"), "git"),
     (Sign::Program("gpg"), "gnupg"),
+    (Sign::Program("mkfs.ext4"), "e2fsprogs"),
     (Sign::Program("mmdebstrap"), "mmdebstrap"),
     (Sign::Program("newuidmap"), "uidmap"),
     (Sign::Program("npm"), "npm"),
