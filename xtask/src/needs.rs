@@ -23,6 +23,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("gpg"), "gnupg"),
     (Sign::Program("mkfs.ext4"), "e2fsprogs"),
     (Sign::Program("mmdebstrap"), "mmdebstrap"),
+    (Sign::Program("mosquitto"), "mosquitto"),
     (Sign::Program("newuidmap"), "uidmap"),
     (Sign::Program("npm"), "npm"),
     (Sign::Program("python3"), "python3"),

@@ -14,6 +14,7 @@
 //! * [`Program`] is the program under test with a cache, a folder and an environment of its own.
 //! * [`Random`] chooses by chance, the same for the same seed; [`number`] is a count that the environment may set.
 //! * [`processes_about`] finds what still runs; [`await_no_process_about`] waits for its end.
+//! * [`base_rootfs`] is the root filesystem that layers are put on, built once.
 //! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them.
 //!
 //! Nothing here returns an error: a test that cannot set its stage has failed, so every function panics with a message
@@ -21,6 +22,7 @@
 //! package.
 
 mod archive;
+mod base;
 mod compression;
 mod deb;
 mod diff;
@@ -40,6 +42,7 @@ pub use archive::{
     ArchiveBuilder, MachineArchive, MirrorSubset, Package, SignatureForm, SigningKey, SuiteBuilder,
     UbuntuSite, machine_archives,
 };
+pub use base::{BaseRootfs, base_rootfs};
 pub use compression::Compression;
 pub use deb::{DebBuilder, repack};
 pub use diff::{Difference, rootfs_diff};

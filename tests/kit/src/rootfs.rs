@@ -41,15 +41,7 @@ impl Rootfs {
             tempfile::Builder::new().prefix("rootfs").tempdir().expect("temporary folder for a root");
         let rootfs = Self { folder };
         fs::create_dir(rootfs.path()).expect("folder of a root");
-        let options = [
-            "--extract",
-            "--numeric-owner",
-            "--same-permissions",
-            "--xattrs",
-            "--xattrs-include=*",
-            "--file",
-        ];
-        run(Command::new(tool("tar")).args(options).arg(tar).arg("--directory").arg(rootfs.path()));
+        unpack(tar, &rootfs.path());
         rootfs
     }
 
@@ -91,6 +83,13 @@ impl Rootfs {
         runc.arg("--root").arg(self.folder.path().join("state")).args(["run", "--bundle"]);
         output(runc.arg(self.folder.path()).arg(name))
     }
+}
+
+/// Unpacks a tar into a folder with its owners, modes and xattrs, by GNU tar.
+pub(crate) fn unpack(tar: &Path, folder: &Path) {
+    let options =
+        ["--extract", "--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*", "--file"];
+    run(Command::new(tool("tar")).args(options).arg(tar).arg("--directory").arg(folder));
 }
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
