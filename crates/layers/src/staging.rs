@@ -125,13 +125,15 @@ impl Trash {
 }
 
 impl Trash {
-    /// Exchanges what was taken with what has its old place now.
+    /// Exchanges what was taken with what has its old place now, if anything has.
     pub(crate) fn put_back(self, path: &Path) -> Result<()> {
         match rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::EXCHANGE) {
             // What was published is in the trash now, and goes with it.
             Ok(()) => Ok(()),
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                remove_tree(path)?;
+            Err(errno @ (Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)) => {
+                if errno != Errno::NOENT && path.symlink_metadata().is_ok() {
+                    remove_tree(path)?;
+                }
                 let mut trash = self;
                 trash.full = false;
                 fs::rename(&trash.path, path).map_err(Error::io("restore", path))

@@ -11,4 +11,5 @@ mod namespaces;
 mod place;
 mod restarts;
 mod setup;
+mod two_stores;
 mod users;
