@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::layer::find_in;
 use crate::lock::{Access, LayerLock};
-use crate::staging::{self, Trash};
+use crate::staging::{self, Trash, TrashFolder};
 use crate::store::{MOVING, Role, Store};
 use crate::usage::Usage;
-use crate::{Engine, Layer, LayerName, Result};
+use crate::{Engine, Error, Layer, LayerName, Result};
 
 /// What became of a request to delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +19,14 @@ pub enum Deleted {
     Missing,
 }
 
+/// How many layers are locked at once: each lock takes a descriptor, of which a process usually has 1024.
+const BATCH: usize = 256;
+
 impl Engine {
     /// Removes the layer from every store that has it; one that does not exist is no error.
     ///
     /// # Errors
-    /// [`Error::Used`](crate::Error::Used) when a live merge point has it; [`Error::ReadOnly`](crate::Error::ReadOnly).
+    /// [`Error::Used`] when a live merge point has it; [`Error::ReadOnly`].
     pub fn delete(&self, name: &LayerName) -> Result<Deleted> {
         self.refuse_used(name)?;
         let mut deleted = Deleted::Missing;
@@ -39,22 +42,56 @@ impl Engine {
         Ok(deleted)
     }
 
-    /// Unmounts all merge points and removes all layers of the runtime store; gives their names. Layers of other stores,
-    /// which others may share, stay.
+    /// Unmounts all merge points of the runtime store, also those of other containers on the same volume, and removes all
+    /// its layers; gives their names. Layers of other stores, which others may share, stay.
     ///
     /// # Errors
-    /// [`Error::Elsewhere`](crate::Error::Elsewhere) when a merge point cannot be unmounted from here.
+    /// [`Error::Elsewhere`] when a merge point cannot be unmounted from here;
+    /// [`Error::Used`] when something else has a layer mounted: the others are gone then.
     pub fn delete_all(&self) -> Result<Vec<LayerName>> {
         for point in self.merge_points()? {
             self.unmerge(&point.name)?;
         }
         let mut names = self.runtime().layer_names()?;
         names.sort_unstable();
-        for name in &names {
-            self.delete_from(self.runtime(), name)?;
+        let mut deleted = Vec::with_capacity(names.len());
+        let mut refused = None;
+        for batch in names.chunks(BATCH) {
+            let used = self.delete_batch(batch, &mut deleted)?;
+            refused = refused.or(used);
         }
         self.sweep();
-        Ok(names)
+        refused.map_or(Ok(deleted), Err)
+    }
+
+    /// Removes layers of the runtime store, whose names are sorted, with one look at what is used. Those that are used
+    /// stay; gives the error of the first.
+    fn delete_batch(&self, names: &[LayerName], deleted: &mut Vec<LayerName>) -> Result<Option<Error>> {
+        let store = self.runtime();
+        store.writable("delete layers")?;
+        let mut locked = Vec::with_capacity(names.len());
+        for name in names {
+            let lock = LayerLock::wait(&store.layer_path(name), Access::Exclusive)?;
+            locked.extend(lock.map(|lock| (name, lock)));
+        }
+        let gate = store.lock()?;
+        let usage = Usage::of(self, &gate)?;
+        let trash = TrashFolder::new(store, &gate)?;
+        let mut refused = None;
+        for (name, lock) in &locked {
+            let path = store.layer_path(name);
+            if let Err(error) = usage.refuse("delete", name, &path) {
+                refused = refused.or(Some(error));
+            } else if lock.is_at(&path) {
+                trash.take(&path, &gate)?;
+                // A move that had begun is over.
+                let _ = fs::remove_file(store.path(MOVING).join(name));
+                deleted.push((*name).clone());
+            }
+        }
+        // Removing takes its time, and keeps nobody waiting for the store.
+        drop(gate);
+        Ok(refused)
     }
 
     /// Refuses to delete a layer of which any copy is in use, before the first one is gone.

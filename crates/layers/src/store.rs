@@ -263,6 +263,10 @@ impl Store {
         each_name(&self.root.join(LAYERS), |name, is_folder| {
             names.extend(LayerName::new(name).ok().filter(|_| is_folder));
         })?;
+        if self.role == Role::Runtime {
+            // Nothing looks for an archive there.
+            return Ok(names);
+        }
         each_name(&self.root.join(ARCHIVES), |name, is_folder| {
             let name = name.strip_suffix(".tar").filter(|_| !is_folder);
             names.extend(name.and_then(|name| LayerName::new(name).ok()));
