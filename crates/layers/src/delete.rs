@@ -7,8 +7,7 @@ use crate::layer::find_in;
 use crate::lock::{Access, LayerLock};
 use crate::staging::{self, Trash, TrashFolder};
 use crate::store::{MOVING, Role, Store};
-use crate::usage::Usage;
-use crate::{Engine, Error, Layer, LayerName, Result};
+use crate::{Engine, Error, Layer, LayerName, Result, unpacked};
 
 /// What became of a request to delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +60,8 @@ impl Engine {
             refused = refused.or(used);
         }
         self.sweep();
+        // The runtime store is to be empty.
+        let _ = unpacked::sweep(self);
         refused.map_or(Ok(deleted), Err)
     }
 
@@ -75,7 +76,7 @@ impl Engine {
             locked.extend(lock.map(|lock| (name, lock)));
         }
         let gate = store.lock()?;
-        let usage = Usage::of(self, &gate)?;
+        let usage = self.usage(&gate)?;
         let trash = TrashFolder::new(store, &gate)?;
         let mut refused = None;
         for (name, lock) in &locked {
@@ -127,12 +128,16 @@ impl Engine {
         for store in self.stores().iter().filter(|store| store.role() != Role::ReadOnly) {
             let _ = staging::sweep(store);
         }
+        let _ = unpacked::sweep_orphans(self);
+        if let Ok(gate) = self.runtime().lock() {
+            self.sweep_works(None, &gate);
+        }
     }
 
     /// Removes a layer that the caller has locked exclusively.
     fn discard(&self, layer: &Layer, _lock: &LayerLock) -> Result<()> {
         let runtime = self.runtime().lock()?;
-        Usage::of(self, &runtime)?.refuse_layer("delete", layer)?;
+        self.usage(&runtime)?.refuse_layer("delete", layer)?;
         let trash = if layer.store.role() == Role::Runtime {
             Trash::take(&layer.store, &layer.path, &runtime)?
         } else {

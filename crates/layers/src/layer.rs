@@ -10,7 +10,7 @@ use crate::lock::{Access, LayerLock, StoreLock};
 use crate::staging::{Staging, Trash};
 use crate::store::{MOVING, Role, Store};
 use crate::usage::Usage;
-use crate::{Engine, Error, LayerName, Result};
+use crate::{Engine, Error, LayerName, Result, unpacked};
 
 /// How often a layer that vanishes while it is waited for is looked for again.
 const ATTEMPTS: usize = 100;
@@ -170,6 +170,7 @@ impl Engine {
             crate::record::sync_folder(&self.runtime().path(crate::store::LAYERS))?;
         }
         drop(outside);
+        let _ = unpacked::sweep_orphans(self);
         Ok(published.into_iter().map(|(locked, _trash)| locked).collect())
     }
 
