@@ -44,6 +44,7 @@ fn run(arguments: &[String]) -> Done {
             report(&Engine::setup(&env, &Setup::Production { base_rootfs: tar.into() })?.notes)
         }
         ("test", []) => Ok(Engine::test_system(&env)?),
+        ("fsck", rest) => with_engine(&Engine::open_for_repair(&env)?, "fsck", rest),
         (verb, rest) => with_engine(&Engine::open(&env)?, verb, rest),
     }
 }

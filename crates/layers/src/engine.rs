@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::store::{Role, Store};
+use crate::store::{Damaged, Role, Store};
 use crate::usage::is_mount_point;
 use crate::{Config, Environment, Error, Form, Ids, Result};
 
@@ -22,6 +22,18 @@ impl Engine {
     /// # Errors
     /// [`Error::NotSetUp`]; [`Error::Config`]; a store that is not there or of a newer format.
     pub fn open(env: &Environment) -> Result<Self> {
+        Self::open_as(env, Damaged::Refused)
+    }
+
+    /// As [`Engine::open`], for [`Engine::fsck`]: a store whose record is damaged counts as one that has none.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_for_repair(env: &Environment) -> Result<Self> {
+        Self::open_as(env, Damaged::IsNone)
+    }
+
+    fn open_as(env: &Environment, damaged: Damaged) -> Result<Self> {
         let config = match Config::read(env)? {
             Some(config) => config,
             None if env.default_store.is_dir() => Config::default_layout(&env.default_store),
@@ -30,7 +42,7 @@ impl Engine {
                 return Err(Error::NotSetUp { config, store: env.default_store.clone() });
             }
         };
-        Self::with_config(env, config)
+        Self::with_config_as(env, config, damaged)
     }
 
     /// Opens the stores of a given configuration; mounts the volume of the runtime store if that is not mounted.
@@ -38,17 +50,24 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn with_config(env: &Environment, config: Config) -> Result<Self> {
+        Self::with_config_as(env, config, Damaged::Refused)
+    }
+
+    fn with_config_as(env: &Environment, config: Config, damaged: Damaged) -> Result<Self> {
         if let Some(volume) = &config.volume
             && env.is_root()
             && !is_mount_point(&config.runtime)
         {
             // The machine was started again.
             crate::setup::attach(volume, &config.runtime)?;
-            Store::create(&config.runtime, Role::Runtime, Form::User, Ids::current()?)?;
+            match Store::create(&config.runtime, Role::Runtime, Form::User, Ids::current()?) {
+                Err(Error::Record { .. }) if damaged == Damaged::IsNone => {}
+                created => drop(created?),
+            }
         }
-        let mut stores = vec![Arc::new(Store::open(&config.runtime, Role::Runtime)?)];
+        let mut stores = vec![Arc::new(Store::open_as(&config.runtime, Role::Runtime, damaged)?)];
         if let Some(path) = &config.external {
-            stores.push(Arc::new(Store::open(path, Role::External)?));
+            stores.push(Arc::new(Store::open_as(path, Role::External, damaged)?));
         }
         for path in &config.read_only {
             stores.push(Arc::new(Store::open(path, Role::ReadOnly)?));

@@ -7,7 +7,7 @@ use crate::lock::LayerLock;
 use crate::name::BASE_ROOTFS;
 use crate::store::{LAYERS, MOVING, Role, STAGING, TRASH, UNPACKED};
 use crate::usage::Usage;
-use crate::{Engine, Ids, LayerName, Result, lease, staging};
+use crate::{Engine, Ids, LayerName, Result, lease, overlay_form, staging};
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// A store does not say in which form its overlay marks are.
+    /// A store does not say in which form its overlay marks are, or not in a way that can be understood.
     NoRecord,
     /// The root filesystem is missing.
     NoRootfs,
@@ -50,7 +50,7 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NoRecord => "the store has no record of its form",
+            Self::NoRecord => "the store has no record of its form that can be read",
             Self::NoRootfs => "the root filesystem is missing; run `ovmlayer setup` with its tar",
             Self::NotALayer => "this is no layer; move it elsewhere",
             Self::Unfinished => "left by a command that was killed while it made something",
@@ -69,7 +69,8 @@ impl fmt::Display for Problem {
 impl Engine {
     /// Looks for what is not as it should be, and with `repair` puts right what can be.
     ///
-    /// Layers are never touched, except that the move of one that was interrupted is finished.
+    /// Layers are never touched, except that the move of one that was interrupted is finished. Records that are damaged
+    /// are found and replaced where the engine was opened by [`Engine::open_for_repair`].
     ///
     /// # Errors
     /// When something cannot be read, or repaired.
@@ -78,28 +79,23 @@ impl Engine {
         if !repair || findings.is_empty() {
             return Ok(findings);
         }
-        for finding in &findings {
-            match finding.problem {
-                Problem::NoRecord => {
-                    for store in self.stores() {
-                        if !store.is_recorded() && store.root() == finding.path {
-                            store.write_record(store.form(), Ids::current()?)?;
-                        }
-                    }
-                }
-                Problem::InTwoStores => {
-                    let name = finding.path.file_name().and_then(|name| name.to_str());
-                    if let Some(name) = name.and_then(|name| LayerName::new(name).ok()) {
-                        // One in use is left for later.
-                        let _ = self.move_to_external(&name);
-                    }
-                }
-                _ => {}
+        for store in self.stores() {
+            let is_this = |finding: &Finding| finding.path == store.root();
+            if findings.iter().any(|finding| finding.problem == Problem::NoRecord && is_this(finding)) {
+                store.write_record(overlay_form::of_layers(store)?, Ids::current()?)?;
             }
         }
-        self.gc()?;
-        let reopened = Self::with_config(self.environment(), self.config().clone())?;
-        let left = reopened.inspect()?;
+        // The rest takes stores of which the form is known.
+        let engine = Self::with_config(self.environment(), self.config().clone())?;
+        for finding in findings.iter().filter(|finding| finding.problem == Problem::InTwoStores) {
+            let name = finding.path.file_name().and_then(|name| name.to_str());
+            if let Some(name) = name.and_then(|name| LayerName::new(name).ok()) {
+                // One in use is left for later.
+                let _ = engine.move_to_external(&name);
+            }
+        }
+        engine.gc()?;
+        let left = engine.inspect()?;
         for finding in &mut findings {
             finding.repaired =
                 !left.iter().any(|other| other.path == finding.path && other.problem == finding.problem);

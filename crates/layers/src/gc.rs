@@ -1,5 +1,6 @@
 //! Removing what killed processes and restarts of the machine have left.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 
@@ -7,7 +8,7 @@ use crate::lock::StoreLock;
 use crate::record::UNFINISHED;
 use crate::store::{LEASES, MERGED, MOVING, Role, WORK};
 use crate::usage::{Usage, is_mount_point};
-use crate::{Engine, Error, Result, lease, staging, unpacked};
+use crate::{Engine, Error, PointName, Result, lease, staging, unpacked};
 
 /// How many things were removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,5 +86,28 @@ impl Engine {
             !usage.works.contains(path) && sandbox::overlay::upper_in_use(path).is_ok_and(|used| !used)
         });
         Ok(idle)
+    }
+
+    /// Removes work folders of mounts that have ended, in passing: of `point` all but the one in its lease, and of the
+    /// others those without a lease. That needs no look at what is mounted, nor at the leases of others.
+    pub(crate) fn sweep_works(&self, point: Option<&PointName>, _gate: &StoreLock) {
+        let folder = self.runtime().path(WORK);
+        let (Ok(works), Ok(leased)) = (staging::names(&folder), lease::points(self.runtime())) else {
+            return;
+        };
+        let current = point.and_then(|point| lease::read(self.runtime(), point).ok().flatten());
+        let leased: HashSet<&str> = leased.iter().map(PointName::as_str).collect();
+        for work in works {
+            let Some((of, _)) = work.to_str().and_then(|work| work.rsplit_once('.')) else { continue };
+            let is_leased = match (point, &current) {
+                (Some(point), Some((lease, _))) if point.as_str() == of => *work == *lease.work,
+                _ => leased.contains(of),
+            };
+            let path = folder.join(&work);
+            // One that was detached may live on in a process. Who cannot ask leaves it to `gc`.
+            if !is_leased && sandbox::overlay::upper_in_use(&path).is_ok_and(|used| !used) {
+                let _ = staging::remove_tree(&path);
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Finding, locking, making and removing layers.
+//! Finding, locking and making layers.
 
 use std::fs;
 use std::io;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::lock::{Access, LayerLock, StoreLock};
-use crate::staging::{self, Staging, Trash};
+use crate::staging::{Staging, Trash};
 use crate::store::{MOVING, Role, Store};
 use crate::usage::Usage;
-use crate::{Engine, Error, LayerName, Result};
+use crate::{Engine, Error, LayerName, Result, unpacked};
 
 /// How often a layer that vanishes while it is waited for is looked for again.
 const ATTEMPTS: usize = 100;
@@ -37,13 +37,11 @@ pub struct Locked {
     pub lock: LayerLock,
 }
 
-/// What became of a request to delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deleted {
-    /// The layer is gone.
-    Gone,
-    /// There was none.
-    Missing,
+impl Locked {
+    /// Whether it is this that `path` names now.
+    fn is_at(&self, path: &Path) -> bool {
+        self.layer.path == path && self.lock.is_at(path)
+    }
 }
 
 impl Engine {
@@ -108,7 +106,8 @@ impl Engine {
         Ok(staging)
     }
 
-    /// Gives staged folders their names, all of them or none. A layer that has the name already is replaced.
+    /// Gives staged folders their names, all of them or none. What has a name already is replaced, in whichever of the
+    /// stores that can be written it is: a copy left in the external store would come back with the end of the new one.
     ///
     /// Staged contents are made durable first.
     ///
@@ -122,18 +121,17 @@ impl Engine {
         if let Some((_, staging)) = staged.first() {
             sync_tree(staging.path())?;
         }
-        // Who reads a layer that is to be replaced is waited for.
-        let mut old = Vec::new();
-        for (name, _) in &staged {
-            old.extend(LayerLock::wait(&self.runtime().layer_path(name), Access::Exclusive)?);
-        }
-        let gate = self.runtime().lock()?;
+        let names: Vec<LayerName> = staged.iter().map(|(name, _)| name.clone()).collect();
+        let (gate, old) = self.lock_copies(&names)?;
         let usage = Usage::of(self, &gate)?;
         let mut replaced = Vec::with_capacity(staged.len());
         for (name, _) in &staged {
             let path = self.runtime().layer_path(name);
             usage.refuse("replace", name, &path)?;
             replaced.push(exists(&path)?);
+        }
+        for Locked { layer, .. } in &old {
+            usage.refuse_layer("replace", layer)?;
         }
         let mut published: Vec<(Locked, Option<Trash>)> = Vec::new();
         for ((name, staging), replaces) in staged.into_iter().zip(replaced) {
@@ -155,11 +153,55 @@ impl Engine {
                 }
             }
         }
+        // Only now, so that there is a layer of each name at every moment.
+        let outside = match take_outside(&old) {
+            Ok(outside) => outside,
+            Err(error) => {
+                self.take_back(published, &gate);
+                return Err(error);
+            }
+        };
+        for name in &names {
+            // A move that had begun is over.
+            let _ = fs::remove_file(self.runtime().path(MOVING).join(name));
+        }
         drop(gate);
         if !published.is_empty() {
             crate::record::sync_folder(&self.runtime().path(crate::store::LAYERS))?;
         }
+        drop(outside);
+        let _ = unpacked::sweep_orphans(self);
         Ok(published.into_iter().map(|(locked, _trash)| locked).collect())
+    }
+
+    /// Waits for who reads a layer of one of these names, which are sorted, in any store that can be written; then for
+    /// the lock of the runtime store, under which no other copy can come.
+    fn lock_copies(&self, names: &[LayerName]) -> Result<(StoreLock, Vec<Locked>)> {
+        let stores = || self.stores().iter().filter(|store| store.writable("replace a layer").is_ok());
+        loop {
+            let mut locked = Vec::new();
+            for name in names {
+                // A layer goes from the first store to the next, never back.
+                for store in stores() {
+                    for layer in copies_in(store, name)? {
+                        let lock = LayerLock::wait(&layer.path, Access::Exclusive)?;
+                        locked.extend(lock.map(|lock| Locked { layer, lock }));
+                    }
+                }
+            }
+            let gate = self.runtime().lock()?;
+            let mut there = Vec::new();
+            for name in names {
+                for store in stores() {
+                    there.extend(copies_in(store, name)?);
+                }
+            }
+            // What is locked and has gone since is no matter.
+            if there.iter().all(|layer| locked.iter().any(|one| one.is_at(&layer.path))) {
+                locked.retain(|one| there.iter().any(|layer| one.layer.path == layer.path));
+                return Ok((gate, locked));
+            }
+        }
     }
 
     /// Undoes what was published before something failed.
@@ -196,75 +238,6 @@ impl Engine {
         })
     }
 
-    /// Removes the layer from every store that has it; one that does not exist is no error.
-    ///
-    /// # Errors
-    /// [`Error::Used`] when a live merge point has it; [`Error::ReadOnly`].
-    pub fn delete(&self, name: &LayerName) -> Result<Deleted> {
-        let mut deleted = Deleted::Missing;
-        for store in self.stores() {
-            if self.delete_from(store, name)? == Deleted::Gone {
-                deleted = Deleted::Gone;
-            }
-        }
-        self.sweep();
-        Ok(deleted)
-    }
-
-    /// Unmounts all merge points and removes all layers of the runtime store; gives their names. Layers of other stores,
-    /// which others may share, stay.
-    ///
-    /// # Errors
-    /// [`Error::Elsewhere`] when a merge point cannot be unmounted from here.
-    pub fn delete_all(&self) -> Result<Vec<LayerName>> {
-        for point in self.merge_points()? {
-            self.unmerge(&point.name)?;
-        }
-        let mut names = self.runtime().layer_names()?;
-        names.sort_unstable();
-        for name in &names {
-            self.delete_from(self.runtime(), name)?;
-        }
-        self.sweep();
-        Ok(names)
-    }
-
-    fn delete_from(&self, store: &Arc<Store>, name: &LayerName) -> Result<Deleted> {
-        let mut deleted = Deleted::Missing;
-        while let Some(layer) = find_in(store, name)? {
-            store.writable("delete a layer")?;
-            // When it has gone meanwhile, there may be a new one.
-            let Some(lock) = LayerLock::wait(&layer.path, Access::Exclusive)? else { continue };
-            self.discard(&layer, &lock, "delete")?;
-            // A move that had begun is over.
-            let _ = fs::remove_file(self.runtime().path(MOVING).join(name));
-            deleted = Deleted::Gone;
-        }
-        Ok(deleted)
-    }
-
-    /// Removes what killed processes left; that it cannot be removed is no reason to fail.
-    fn sweep(&self) {
-        for store in self.stores().iter().filter(|store| store.role() != Role::ReadOnly) {
-            let _ = staging::sweep(store);
-        }
-    }
-
-    /// Removes a layer that the caller has locked exclusively.
-    pub(crate) fn discard(&self, layer: &Layer, _lock: &LayerLock, doing: &'static str) -> Result<()> {
-        let runtime = self.runtime().lock()?;
-        Usage::of(self, &runtime)?.refuse_layer(doing, layer)?;
-        let trash = if layer.store.role() == Role::Runtime {
-            Trash::take(&layer.store, &layer.path, &runtime)?
-        } else {
-            let gate = layer.store.lock()?;
-            Trash::take(&layer.store, &layer.path, &gate)?
-        };
-        drop(runtime);
-        drop(trash);
-        Ok(())
-    }
-
     /// Gives a folder that becomes a layer the mode and owner that `/` has: what the top layer says of it holds.
     fn dress_root(&self, folder: &Path) -> Result<()> {
         let root = fs::metadata(&self.config().rootfs);
@@ -283,19 +256,45 @@ impl Engine {
 
 /// The layer of that name in one store.
 pub(crate) fn find_in(store: &Arc<Store>, name: &LayerName) -> Result<Option<Layer>> {
+    Ok(copies_in(store, name)?.into_iter().next())
+}
+
+/// The layers of that name in one store: a folder, then an archive, of which there is one at most, unless a command
+/// was killed that put one in the place of the other.
+fn copies_in(store: &Arc<Store>, name: &LayerName) -> Result<Vec<Layer>> {
     let found = |path, archived| Layer { name: name.clone(), store: Arc::clone(store), path, archived };
     let path = store.layer_path(name);
+    let mut copies = Vec::new();
     match fs::symlink_metadata(&path) {
-        Ok(status) if status.is_dir() => return Ok(Some(found(path, false))),
+        Ok(status) if status.is_dir() => copies.push(found(path, false)),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(Error::io("look at", &path)(error)),
     }
-    if store.role() == Role::Runtime {
-        return Ok(None);
+    if store.role() != Role::Runtime {
+        let path = store.archive_path(name);
+        copies.extend(path.is_file().then(|| found(path, true)));
     }
-    let path = store.archive_path(name);
-    Ok(path.is_file().then(|| found(path, true)))
+    Ok(copies)
+}
+
+/// Takes those layers out of their places that are in other stores than the runtime store, all of them or none.
+fn take_outside(old: &[Locked]) -> Result<Vec<Trash>> {
+    let mut taken: Vec<(Trash, &Path)> = Vec::new();
+    for Locked { layer, .. } in old.iter().filter(|one| one.layer.store.role() != Role::Runtime) {
+        let trash = layer.store.lock().and_then(|gate| Trash::take(&layer.store, &layer.path, &gate));
+        match trash {
+            Ok(trash) => taken.push((trash, &layer.path)),
+            Err(error) => {
+                for (trash, path) in taken {
+                    // Nothing more can be done about what fails here.
+                    let _ = trash.put_back(path);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(taken.into_iter().map(|(trash, _)| trash).collect())
 }
 
 fn exists(path: &Path) -> Result<bool> {

@@ -67,6 +67,11 @@ impl LayerLock {
         &self.file
     }
 
+    /// Whether `path` still names what is locked.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        is_at(&self.file, path).unwrap_or(false)
+    }
+
     /// Waits for the lock of what is at `path`, a folder or a file; `None` when there is nothing.
     pub(crate) fn wait(path: &Path, access: Access) -> Result<Option<Self>> {
         let operation = match access {

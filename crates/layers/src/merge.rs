@@ -151,6 +151,8 @@ impl Engine {
             let _ = lease::remove(self.runtime(), point);
             return Err(error);
         }
+        // A container that ended with the merge point took its mount along and left its work folder.
+        self.sweep_works(Some(point), gate);
         Ok(stack.target)
     }
 

@@ -10,10 +10,15 @@ use std::path::{Path, PathBuf};
 
 use crate::lock::{Access, LayerLock};
 use crate::name::BASE_ROOTFS;
-use crate::store::{LAYERS, Role, Store};
+use crate::store::{Form, LAYERS, Role, Store};
 use crate::{Config, Engine, Environment, Error, Ids, Result};
 
 pub(crate) use volume::attach;
+
+/// The form of marks that is chosen for a store in a folder.
+pub(crate) fn kept_form(folder: &Path) -> Result<Form> {
+    volume::abilities(folder).map(|abilities| volume::kept_form(&abilities))
+}
 
 /// What to set up.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -124,14 +124,45 @@ impl Trash {
     }
 }
 
+/// A folder in the trash for many things; they are removed together when this is dropped.
+#[derive(Debug)]
+pub(crate) struct TrashFolder {
+    path: PathBuf,
+    /// Tells that it is not left by a killed process.
+    _lock: Option<LayerLock>,
+}
+
+impl TrashFolder {
+    /// Makes the folder.
+    pub(crate) fn new(store: &Store, _gate: &StoreLock) -> Result<Self> {
+        let path = fresh_folder(&store.folder(TRASH)?)?;
+        Ok(Self { _lock: LayerLock::now(&path), path })
+    }
+
+    /// As [`Trash::take`], for something whose name nothing else in this folder has.
+    pub(crate) fn take(&self, path: &Path, _gate: &StoreLock) -> Result<()> {
+        let Some(name) = path.file_name() else { return Ok(()) };
+        fs::rename(path, self.path.join(name)).map_err(Error::io("remove", path))
+    }
+}
+
+impl Drop for TrashFolder {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by a later command.
+        let _ = remove_tree(&self.path);
+    }
+}
+
 impl Trash {
-    /// Exchanges what was taken with what has its old place now.
+    /// Exchanges what was taken with what has its old place now, if anything has.
     pub(crate) fn put_back(self, path: &Path) -> Result<()> {
         match rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::EXCHANGE) {
             // What was published is in the trash now, and goes with it.
             Ok(()) => Ok(()),
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                remove_tree(path)?;
+            Err(errno @ (Errno::NOENT | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)) => {
+                if errno != Errno::NOENT && path.symlink_metadata().is_ok() {
+                    remove_tree(path)?;
+                }
                 let mut trash = self;
                 trash.full = false;
                 fs::rename(&trash.path, path).map_err(Error::io("restore", path))

@@ -109,6 +109,23 @@ struct Record {
     id_map: Ids,
 }
 
+impl Record {
+    fn parse(path: &Path, text: &str) -> Result<Self> {
+        let bad = |why| Error::Record { path: path.to_owned(), why };
+        record::check_format(path, text, FORMAT, &bad)?;
+        serde_json::from_str(text).map_err(|error| bad(error.to_string()))
+    }
+}
+
+/// What is made of a store's record that cannot be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damaged {
+    /// An error.
+    Refused,
+    /// None at all.
+    IsNone,
+}
+
 /// A store that exists.
 #[derive(Debug)]
 pub struct Store {
@@ -122,15 +139,19 @@ pub struct Store {
 impl Store {
     /// Opens the store at `root`. One without a record, as other programs make it, has the `user.` form.
     pub(crate) fn open(root: &Path, role: Role) -> Result<Self> {
+        Self::open_as(root, role, Damaged::Refused)
+    }
+
+    /// As [`Store::open`], but a damaged record may count as none: for who is going to write a new one.
+    pub(crate) fn open_as(root: &Path, role: Role, damaged: Damaged) -> Result<Self> {
         // The mount table has paths without links, and is searched for these.
         let root = fs::canonicalize(root).map_err(Error::io("open the store", root))?;
         let path = root.join(RECORD);
-        let record = match fs::read_to_string(&path) {
-            Ok(text) => {
-                let bad = |why| Error::Record { path: path.clone(), why };
-                record::check_format(&path, &text, FORMAT, &bad)?;
-                Some(serde_json::from_str::<Record>(&text).map_err(|error| bad(error.to_string()))?)
-            }
+        let record = match fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
+            Ok(text) => match (Record::parse(&path, &text), damaged) {
+                (Err(Error::Record { .. }), Damaged::IsNone) => None,
+                (record, _) => Some(record?),
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("read", &path)(error)),
         };
@@ -242,6 +263,10 @@ impl Store {
         each_name(&self.root.join(LAYERS), |name, is_folder| {
             names.extend(LayerName::new(name).ok().filter(|_| is_folder));
         })?;
+        if self.role == Role::Runtime {
+            // Nothing looks for an archive there.
+            return Ok(names);
+        }
         each_name(&self.root.join(ARCHIVES), |name, is_folder| {
             let name = name.strip_suffix(".tar").filter(|_| !is_folder);
             names.extend(name.and_then(|name| LayerName::new(name).ok()));

@@ -57,7 +57,7 @@ impl Engine {
                 (done, lease)
             }
         };
-        // What still has the detached mount needs the work folder; later it is left to `gc`.
+        // What still has the detached mount needs the work folder; later it is swept by whoever comes next.
         self.forget(point, lease.as_ref().filter(|_| done == Unmerged::Gone), &gate)?;
         // With it go the copies of the mount that other namespaces got at their beginning.
         let _ = fs::remove_dir(&target);
@@ -76,12 +76,14 @@ impl Engine {
     }
 
     /// Removes the lease and the work folder of a merge point that is not mounted any more.
-    fn forget(&self, point: &PointName, lease: Option<&Lease>, _gate: &StoreLock) -> Result<()> {
+    fn forget(&self, point: &PointName, lease: Option<&Lease>, gate: &StoreLock) -> Result<()> {
         self.forget_runs(point);
         if let Some(lease) = lease {
             self.remove_work(&self.runtime().path(WORK).join(&lease.work));
         }
-        lease::remove(self.runtime(), point)
+        lease::remove(self.runtime(), point)?;
+        self.sweep_works(Some(point), gate);
+        Ok(())
     }
 
     /// Removes a work folder of this store; no record makes us remove anything else. One that belongs to ids that take

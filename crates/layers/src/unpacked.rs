@@ -1,6 +1,7 @@
 //! Layers that a file system cannot keep: an archive in the external store, unpacked in the runtime store when it is
 //! mounted.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -58,8 +59,24 @@ pub(crate) fn provide(engine: &Engine, layer: &Layer, lock: &LayerLock) -> Resul
 
 /// Removes what was unpacked and is in no live merge point; gives how many.
 pub(crate) fn sweep(engine: &Engine) -> Result<usize> {
+    sweep_if(engine, |_| true)
+}
+
+/// As [`sweep`], only what was unpacked of layers that are gone, or archives no longer. The others will be wanted again.
+pub(crate) fn sweep_orphans(engine: &Engine) -> Result<usize> {
+    sweep_if(engine, |name| {
+        let name = name.to_str().and_then(|name| LayerName::new(name.rsplit_once('.')?.0).ok());
+        // What cannot be told is left to `gc`.
+        name.is_some_and(|name| {
+            engine.find(&name).is_ok_and(|layer| layer.is_none_or(|layer| !layer.archived))
+        })
+    })
+}
+
+fn sweep_if(engine: &Engine, is_swept: impl Fn(&OsStr) -> bool) -> Result<usize> {
     let folder = engine.runtime().path(UNPACKED);
-    let names = staging::names(&folder)?;
+    let mut names = staging::names(&folder)?;
+    names.retain(|name| is_swept(name));
     if names.is_empty() {
         return Ok(0);
     }

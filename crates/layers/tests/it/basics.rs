@@ -222,3 +222,26 @@ fn a_deep_stack_warns_and_too_deep_a_one_is_an_error() {
     engine.flatten(&many, &layer("flat")).unwrap();
     assert!(place.layer("flat").join("lowest").is_file());
 }
+
+#[test]
+fn delete_all_takes_more_layers_than_can_be_locked_at_once() {
+    let place = Place::root();
+    let engine = place.engine();
+    for number in 0..300 {
+        fs::create_dir_all(place.layer(&format!("l{number}")).join("folder")).unwrap();
+    }
+    // An archive in the runtime store is no layer.
+    fs::create_dir(place.runtime().join("layer_archive")).unwrap();
+    fs::write(place.runtime().join("layer_archive/archived.tar"), "").unwrap();
+    // Something else than a merge point of ours has one: that one stays, and no other.
+    let options = format!("lowerdir={}:{}", place.layer("l7").display(), place.rootfs().display());
+    let target = place.path().join("foreign");
+    fs::create_dir(&target).unwrap();
+    place.mount("overlay", &options, &target);
+    let error = engine.delete_all().unwrap_err();
+    assert!(matches!(&error, Error::Used { name, .. } if name.as_str() == "l7"), "{error}");
+    assert_eq!(names(&engine.list(Filter::All).unwrap()), ["l7"]);
+    assert!(std::process::Command::new("umount").arg(&target).status().unwrap().success());
+    assert_eq!(names(&engine.delete_all().unwrap()), ["l7"]);
+    place.assert_clean();
+}

@@ -22,6 +22,11 @@ impl Random {
 
 const WORKERS: u64 = 64;
 
+/// How many each worker does.
+fn number_of_operations() -> u64 {
+    testkit::number("OVMLAYER_LAYER_OPERATIONS", 60)
+}
+
 /// Each worker has layers of its own, which nobody else touches, so that it knows what every operation must say; all
 /// of them share three lowers, which must be refused deletion whenever they are used and may vanish otherwise.
 #[test]
@@ -53,6 +58,7 @@ fn sixty_four_workers_agree_with_a_model() {
     let expected = kept.iter().flatten().count();
     assert_eq!(listed.len(), expected);
     assert_eq!(engine.list(Filter::Used).unwrap(), []);
+    println!("soak: layers against a model: {WORKERS} workers, {} operations each", number_of_operations());
 }
 
 /// Random operations; gives the layers that the worker believes to have, with their contents.
@@ -62,7 +68,7 @@ fn work(place: &Place, number: u64) -> BTreeMap<String, String> {
     let mut own: BTreeMap<String, String> = BTreeMap::new();
     let mut live: Option<Vec<String>> = None;
     let at = point(&format!("m{number}"));
-    for round in 0..60 {
+    for round in 0..number_of_operations() {
         let name = format!("w{number}_{}", random.below(4));
         let used = live.as_ref().is_some_and(|layers| layers.contains(&name));
         match random.below(8) {

@@ -214,10 +214,25 @@ fn what_the_external_store_cannot_keep_is_archived_there() {
     engine.unmerge(&point("m")).unwrap();
     engine.flatten(&layers(["a", "plain"]), &layer("flat")).unwrap();
     assert_eq!(xattrs(&place.layer("flat").join("d"))["user.note"], b"x");
+    let unpacked = || fs::read_dir(place.runtime().join("unpacked")).unwrap().count();
+    assert_eq!(unpacked(), 1);
     assert_eq!(engine.gc().unwrap().unpacked, 1);
-    engine.delete(&layer("a")).unwrap();
-    assert_eq!(engine.list(Filter::All).unwrap(), layers(["b", "flat", "plain"]));
-    place.assert_clean();
+    for remove in [true, false] {
+        engine.merge(&layers(["a", "b"]), &point("m")).unwrap();
+        engine.unmerge(&point("m")).unwrap();
+        engine.delete(&layer("plain")).unwrap();
+        assert_eq!(unpacked(), 1, "it will be wanted again");
+        if remove {
+            engine.delete_all().unwrap();
+            assert_eq!(engine.list(Filter::All).unwrap(), layers(["a"]));
+            engine.create(&layer("b")).unwrap();
+        } else {
+            engine.delete(&layer("a")).unwrap();
+        }
+        assert_eq!(unpacked(), 0);
+        place.assert_clean();
+    }
+    assert_eq!(engine.list(Filter::All).unwrap(), layers(["b"]));
 }
 
 /// Whether a merge of the flat layer shows what a merge of the stack shows.

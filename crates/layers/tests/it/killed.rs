@@ -9,8 +9,14 @@ use ovmlayer_layers::{Filter, LayerName, Unmerged};
 
 use crate::place::{Place, layer, layers, point};
 
-/// How many moments are sampled for each command.
-const MOMENTS: u32 = 25;
+/// How many commands are tested.
+const COMMANDS: u64 = 8;
+
+/// How many moments are sampled for each command; `OVMLAYER_LAYER_KILLS` sets how many for all of them.
+fn moments() -> u32 {
+    let moments = testkit::number("OVMLAYER_LAYER_KILLS", 25 * COMMANDS).div_ceil(COMMANDS);
+    u32::try_from(moments).unwrap()
+}
 
 /// Kills the command at moments spread over what it takes, and calls `check` after each; then `reset`.
 fn kill(place: &Place, command: &[&str], mut check: impl FnMut(bool), mut reset: impl FnMut()) {
@@ -18,15 +24,21 @@ fn kill(place: &Place, command: &[&str], mut check: impl FnMut(bool), mut reset:
     let begin = std::time::Instant::now();
     place.ok(command);
     let whole = begin.elapsed();
-    for moment in 0..MOMENTS {
+    let (moments, mut killed) = (moments(), 0);
+    for moment in 0..moments {
         reset();
         let mut child = place.command(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // The moment is what is sampled; whatever it turns out to be, the same has to hold.
-        std::thread::park_timeout(whole * moment / MOMENTS + Duration::from_micros(50));
+        std::thread::park_timeout(
+            whole.mul_f64(f64::from(moment) / f64::from(moments)) + Duration::from_micros(50),
+        );
         let _ = child.kill();
         let done = child.wait().unwrap().success();
+        killed += u32::from(!done);
         check(done);
     }
+    let who = if place.user.is_some() { "an ordinary user" } else { "root" };
+    println!("soak: kills of {} as {who}: {killed} killed, {} too late", command[0], moments - killed);
 }
 
 fn all(place: &Place) -> BTreeSet<String> {

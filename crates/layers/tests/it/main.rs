@@ -1,6 +1,7 @@
 //! The engine at work: as root in this process, as an ordinary user and in other namespaces through its example program.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test tells how much it did")]
 
 mod basics;
 mod concurrency;
@@ -11,4 +12,5 @@ mod namespaces;
 mod place;
 mod restarts;
 mod setup;
+mod two_stores;
 mod users;

@@ -13,7 +13,7 @@ use testkit::TestUser;
 
 /// A home, a rootfs with a static busybox, a runtime store and an external one; unmounted and removed when dropped.
 pub(crate) struct Place {
-    user: Option<TestUser>,
+    pub(crate) user: Option<TestUser>,
     folder: TempDir,
     pub(crate) env: Environment,
 }

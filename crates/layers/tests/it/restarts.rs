@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use ovmlayer_layers::{Engine, Environment, Filter, Problem, Setup, Unmerged, Volume};
+use ovmlayer_layers::{Engine, Environment, Error, Filter, Form, Problem, Setup, Unmerged, Volume};
 
 use crate::place::{Place, layer, layers, point};
 
@@ -68,6 +68,38 @@ fn damaged_records_prove_nothing() {
     }
     engine.gc().unwrap();
     place.assert_clean();
+}
+
+#[test]
+fn a_damaged_record_of_a_store_is_made_anew_from_its_layers() {
+    for (mark, form) in [(None, Form::User), (Some("user"), Form::User), (Some("trusted"), Form::Trusted)] {
+        let place = Place::root();
+        place.engine().create(&layer("a")).unwrap();
+        let folder = place.layer("a").join("usr/lib");
+        fs::create_dir_all(&folder).unwrap();
+        if let Some(mark) = mark {
+            let name = format!("{mark}.overlay.opaque");
+            rustix::fs::setxattr(&folder, name, b"y", rustix::fs::XattrFlags::empty()).unwrap();
+        }
+        let record = place.runtime().join("store.json");
+        for text in ["", "{\"form", "{\"format\":1}", "\0\u{fffd}"] {
+            fs::write(&record, text).unwrap();
+            let error = Engine::open(&place.env).unwrap_err().to_string();
+            assert!(error.contains("run `ovmlayer fsck --repair`"), "{error}");
+            let engine = Engine::open_for_repair(&place.env).unwrap();
+            let problems = |repair| {
+                let findings = engine.fsck(repair).unwrap();
+                findings.iter().map(|finding| (finding.problem, finding.repaired)).collect::<Vec<_>>()
+            };
+            assert_eq!(problems(false), [(Problem::NoRecord, false)], "{text}");
+            assert_eq!(problems(true), [(Problem::NoRecord, true)], "{text}");
+            assert_eq!(place.engine().runtime().form(), form, "{text}");
+            place.assert_clean();
+        }
+        // One that a newer program made is not damaged.
+        fs::write(&record, "{\"format\":99}").unwrap();
+        assert!(matches!(Engine::open_for_repair(&place.env), Err(Error::Format { found: 99, .. })));
+    }
 }
 
 #[test]

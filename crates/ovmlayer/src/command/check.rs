@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use layers::Problem;
+use layers::{Engine, Environment, Problem};
 use serde_json::json;
 
 use super::{Outcome, engine_inside};
@@ -10,7 +10,9 @@ use crate::cli::Fsck;
 use crate::printer;
 
 pub(crate) fn fsck(fsck: &Fsck, json: bool) -> Outcome {
-    let findings = engine_inside()?.fsck(fsck.repair)?;
+    let engine = Engine::open_for_repair(&Environment::of_process()?)?;
+    engine.enter()?;
+    let findings = engine.fsck(fsck.repair)?;
     let clean = findings.iter().all(|finding| finding.repaired);
     if json {
         let list: Vec<_> = findings
