@@ -1,0 +1,6 @@
+//! `ovmlayer`: layers over a root filesystem. Parses, calls, prints, exits.
+
+mod cli;
+mod spelling;
+
+fn main() {}
