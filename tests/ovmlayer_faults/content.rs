@@ -23,6 +23,13 @@ pub(crate) struct Entry {
     attributes: BTreeMap<String, Vec<u8>>,
 }
 
+impl Entry {
+    /// Whether both are files of the same kind with the same bytes.
+    pub(crate) fn same_bytes(&self, other: &Self) -> bool {
+        self.mode == other.mode && self.content == other.content
+    }
+}
+
 /// Everything beneath a folder by path, the folder itself included.
 pub(crate) type Content = BTreeMap<PathBuf, Entry>;
 

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use testkit::{TestUser, output, processes_about, run, tool};
 
 /// Programs of the root, all of them one static file.
-const APPLETS: &[&str] = &["cat", "chmod", "echo", "ls", "mkdir", "mv", "printf", "rm", "sh", "sleep", "true"];
+const APPLETS: &[&str] =
+    &["cat", "chmod", "echo", "ls", "mkdir", "mv", "printf", "rm", "sh", "sleep", "true"];
 
 /// A folder with a rootfs, a runtime store, an external store and a home, which go with the value, whatever is mounted.
 #[derive(Debug)]
@@ -208,7 +209,8 @@ impl<'u> Stage<'u> {
     /// A plain `fsck` finds nothing.
     pub(crate) fn fsck_is_clean(&self, name: &str) {
         let result = self.output(["fsck"]);
-        let (found, said) = (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
+        let (found, said) =
+            (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
         assert!(result.status.success(), "{name}: fsck ended with {}:\n{found}{said}", result.status);
     }
 }

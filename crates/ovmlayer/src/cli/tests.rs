@@ -108,8 +108,20 @@ fn every_run_of_the_contract() {
         (
             "oocana",
             &[
-                "run", "--all-devices", &mount, "--workdir=/a b", "--env", "DEBIAN_FRONTEND=noninteractive",
-                "--env", "K=--V", "--env-file=/e", "--merged-point=MP", "zsh", "-i", "-c", "exit 3",
+                "run",
+                "--all-devices",
+                &mount,
+                "--workdir=/a b",
+                "--env",
+                "DEBIAN_FRONTEND=noninteractive",
+                "--env",
+                "K=--V",
+                "--env-file=/e",
+                "--merged-point=MP",
+                "zsh",
+                "-i",
+                "-c",
+                "exit 3",
             ],
             "Run(Run { merged_point: \"MP\", mount: [\"type=bind,src=/tmp/example dir,dst=/tmp/example \
              dir,rw,nonrecursive\"], workdir: Some(\"/a b\"), env: [\"DEBIAN_FRONTEND=noninteractive\", \
@@ -119,8 +131,18 @@ fn every_run_of_the_contract() {
         (
             "the workflows",
             &[
-                "run", "--workdir=/root", "--mount", SOURCE, "--mount", SOURCE, "--merged-point", "m1", "zsh",
-                "-i", "-c", "/root/layer-deps/install-executor.sh",
+                "run",
+                "--workdir=/root",
+                "--mount",
+                SOURCE,
+                "--mount",
+                SOURCE,
+                "--merged-point",
+                "m1",
+                "zsh",
+                "-i",
+                "-c",
+                "/root/layer-deps/install-executor.sh",
             ],
             "Run(Run { merged_point: \"m1\", mount: [\"type=bind,source=S,dst=D,nonrecursive\", \
              \"type=bind,source=S,dst=D,nonrecursive\"], workdir: Some(\"/root\"), limits: Limits {}, command: \
