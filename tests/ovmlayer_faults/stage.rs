@@ -12,7 +12,7 @@ use testkit::{TestUser, output, processes_about, run, tool};
 
 /// Programs of the root, all of them one static file.
 const APPLETS: &[&str] =
-    &["cat", "chmod", "echo", "ls", "mkdir", "mv", "printf", "rm", "sh", "sleep", "true"];
+    &["cat", "chmod", "echo", "ln", "ls", "mkdir", "mv", "printf", "rm", "setsid", "sh", "sleep", "true"];
 
 /// A folder with a rootfs, a runtime store, an external store and a home, which go with the value, whatever is mounted.
 #[derive(Debug)]

@@ -153,7 +153,6 @@ impl<'s> Worker<'s> {
         let tag = self.next_tag();
         let path = self.folder().join(&tag);
         fs::write(&path, text_of(&tag)).expect("the file of a tag");
-        self.stage.own(&path);
         (tag, path.display().to_string())
     }
 

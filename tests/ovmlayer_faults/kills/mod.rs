@@ -23,13 +23,13 @@ const KEPT: [&str; 3] = ["base", "kept", "outer"];
 
 #[test]
 fn commands_of_root() {
-    kill_commands("root", None, 0);
+    println!("{}", kill_commands("root", None, 0));
 }
 
 #[test]
 fn commands_of_an_ordinary_user() {
     let user = TestUser::create();
-    kill_commands("an ordinary user", Some(&user), 1);
+    println!("{}", kill_commands("an ordinary user", Some(&user), 1));
 }
 
 /// How many commands are killed in each half: those of root, those of an ordinary user.
@@ -37,13 +37,11 @@ fn kills() -> u64 {
     number("OVMLAYER_LAYER_KILLS", 40).div_ceil(2)
 }
 
-fn kill_commands(who: &str, user: Option<&TestUser>, half: u64) {
+fn kill_commands(who: &'static str, user: Option<&TestUser>, half: u64) -> String {
     let seed = number("OVMLAYER_SEED", 1) + half;
     let disk = SmallDisk::new(Kind::Memory, 64);
     let rounds = Rounds::new(who, user, &disk, seed);
-    for line in rounds.all(kills()) {
-        println!("{line}");
-    }
+    rounds.all(kills()).join("\n")
 }
 
 /// A store with layers that must stay as they are, whatever is killed.
@@ -58,7 +56,7 @@ struct Rounds<'u> {
 }
 
 impl<'u> Rounds<'u> {
-    fn new(who: &str, user: Option<&'u TestUser>, disk: &SmallDisk, seed: u64) -> Self {
+    fn new(who: &'static str, user: Option<&'u TestUser>, disk: &SmallDisk, seed: u64) -> Self {
         // Another file system, so that a move has to copy.
         let stage = Stage::bare(user).external_in(&disk.path());
         stage.own(&disk.path());
@@ -77,7 +75,6 @@ impl<'u> Rounds<'u> {
         stage.ok(["delete", LAYER]);
         let samples = Samples { imported, replaced, archive: fs::read(&archive).expect("an archive") };
         let kept = KEPT.map(|name| (name, lasting(content(&kept_place(&stage, name))))).into();
-        let who = if who == "root" { "root" } else { "an ordinary user" };
         let mut rounds = Self { who, stage, seed, samples, kept, computed: Vec::new() };
         rounds.computed = SCENARIOS.iter().map(|scenario| rounds.undisturbed(scenario)).collect();
         rounds

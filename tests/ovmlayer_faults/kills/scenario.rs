@@ -325,7 +325,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         state: ran,
         again: runs_again,
         at_work: true,
-        ..NOTHING
     },
     Scenario {
         name: "setup",
