@@ -71,7 +71,11 @@ impl Act {
                 rustix::mount::mount_change(c"/", flags)
             }
             Self::Take { slot, source, recursive, read_only } => {
-                let mount = clone_mount(source, *recursive)?;
+                let mount = match clone_mount(source, *recursive) {
+                    // Mounts below it that came from a more powerful namespace must not be uncovered.
+                    Err(Errno::INVAL) if !recursive => clone_mount(source, true)?,
+                    other => other?,
+                };
                 let attributes = if *read_only { READ_ONLY } else { MountAttrFlags::empty() };
                 raw::set_mount_attributes(&mount, attributes)?;
                 fill(slots, *slot, mount)

@@ -76,10 +76,7 @@ impl IdMap {
 /// Each says the one thing to do: missing subordinate ids, `uidmap` not installed, user namespaces switched off by
 /// one of several means. After an error the process may be in a half-made namespace and can only report and exit.
 pub fn enter_user_namespace() -> Result<IdMap, Error> {
-    let count = raw::thread_count().map_err(Error::system("read /proc/self/task"))?;
-    if count != 1 {
-        return Err(Error::Threads { count });
-    }
+    require_one_thread()?;
     let helper = Helper::start(&Mapper::choose()?)?;
     match raw::unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) {
         Ok(()) => {}
@@ -94,6 +91,12 @@ pub fn enter_user_namespace() -> Result<IdMap, Error> {
     IdMap::current(true)?.check()
 }
 
+/// Fails in a process with several threads, which cannot change its user namespace, and of which a fork has but one.
+pub(crate) fn require_one_thread() -> Result<(), Error> {
+    let count = raw::thread_count().map_err(Error::system("read /proc/self/task"))?;
+    if count == 1 { Ok(()) } else { Err(Error::Threads { count }) }
+}
+
 fn without_user_namespace(errno: Errno) -> Result<IdMap, Error> {
     let capable = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
@@ -104,7 +107,7 @@ fn without_user_namespace(errno: Errno) -> Result<IdMap, Error> {
     IdMap::current(false)?.check()
 }
 
-fn become_root() -> Result<(), Errno> {
+pub(crate) fn become_root() -> Result<(), Errno> {
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;

@@ -113,6 +113,67 @@ pub enum Error {
         /// The one thing to do about it.
         remedy: String,
     },
+    /// More directories than an overlay can have.
+    #[error(
+        "cannot stack {count} layers: the kernel takes {} below the top; make one of several with `ovmlayer flatten`",
+        crate::overlay::MAX_LOWERS
+    )]
+    TooManyLowers {
+        /// How many were given.
+        count: usize,
+    },
+    /// A path that this kernel's overlayfs has no way to take.
+    #[error(
+        "cannot use {} in an overlay: it has more than 255 bytes or a backslash, which takes Linux 6.13; \
+         use a shorter path",
+        path.display()
+    )]
+    OverlayPath {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The kernel refuses an overlay, or a part of one.
+    #[error("cannot {doing}; {remedy}")]
+    Overlay {
+        /// What was tried, as in "cannot …".
+        doing: String,
+        /// What to do about it.
+        remedy: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The process that was to keep a mount did not come up.
+    #[error("cannot start the process that keeps the mount: {message}")]
+    Hold {
+        /// What it said: an error with its causes and what to do.
+        message: String,
+    },
+    /// The process that keeps a mount cannot be joined, or does not end.
+    #[error("cannot {doing} process {pid}, which keeps the mount; {remedy}")]
+    Holder {
+        /// What was tried, as in "cannot …".
+        doing: &'static str,
+        /// Its id.
+        pid: i32,
+        /// What to do about it.
+        remedy: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A mount is in use.
+    #[error("cannot unmount {}: it is in use; end what runs there, or detach it lazily", target.display())]
+    Busy {
+        /// The mount point.
+        target: PathBuf,
+    },
+    /// Nothing is mounted there.
+    #[error("cannot unmount {}: nothing is mounted there", target.display())]
+    NotMounted {
+        /// The supposed mount point.
+        target: PathBuf,
+    },
 }
 
 impl Error {

@@ -19,7 +19,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, Gid, Uid};
 
-use crate::plan::{Command, Plan};
+use crate::command::Command;
+use crate::plan::Plan;
 use crate::raw;
 
 /// What the first process tells the caller. Travels as twelve bytes.
@@ -185,7 +186,9 @@ fn prepare(command: &Command) -> Result<(), (Start, Errno)> {
         rustix::process::setsid().map_err(fail(Start::Session))?;
     }
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
-    limit_descriptors().map_err(fail(Start::Limits))?;
+    if !command.keep_limits {
+        limit_descriptors().map_err(fail(Start::Limits))?;
+    }
     if command.no_new_privileges {
         rustix::thread::set_no_new_privs(true).map_err(fail(Start::Capabilities))?;
     }

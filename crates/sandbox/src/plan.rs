@@ -1,16 +1,14 @@
 //! From the description of a sandbox to the list of acts and everything else the child needs, ready-made.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::thread::CapabilitySet;
-
 use crate::act::{Act, Slot};
-use crate::raw::{Instruction, Stack, Strings};
-use crate::sandbox::{Mount, Network, Sandbox, c_string, inside};
-use crate::{Error, seccomp};
+use crate::command::Command;
+use crate::raw::Stack;
+use crate::sandbox::{Mount, Sandbox, Sys, c_string, inside};
+use crate::{Bind, Devices, Error, Network};
 
 /// Everything the child touches. Nothing in it is allocated after the fork.
 #[derive(Debug)]
@@ -21,20 +19,6 @@ pub(crate) struct Plan {
     pub(crate) slots: Vec<Option<OwnedFd>>,
     pub(crate) command: Command,
     pub(crate) stack: Stack,
-}
-
-/// How the command itself is started.
-#[derive(Debug)]
-pub(crate) struct Command {
-    /// Where the program may be, tried in order.
-    pub(crate) programs: Vec<CString>,
-    pub(crate) argv: Strings,
-    pub(crate) env: Strings,
-    pub(crate) filter: Option<Vec<Instruction>>,
-    pub(crate) capabilities: CapabilitySet,
-    pub(crate) user: Option<(u32, u32)>,
-    pub(crate) no_new_privileges: bool,
-    pub(crate) keep_session: bool,
 }
 
 /// Parts of `/proc` through which uid 0 could reach the machine. With root's identity map uid 0 is the real
@@ -68,12 +52,12 @@ impl Plan {
     pub(crate) fn new(sandbox: &Sandbox, command: &[&OsStr]) -> Result<Self, Error> {
         let mut planner = Planner::default();
         planner.root(sandbox)?;
-        planner.dev()?;
-        planner.proc()?;
+        planner.dev(sandbox.devices)?;
+        planner.proc(sandbox.guard_proc)?;
         planner.mounts(sandbox)?;
         planner.rest(sandbox)?;
         Ok(Self {
-            namespaces: namespaces(sandbox.network),
+            namespaces: namespaces(sandbox),
             acts: planner.before.into_iter().chain(planner.after).collect(),
             slots: (0..planner.slots).map(|_| None).collect(),
             command: Command::new(sandbox, command)?,
@@ -82,16 +66,17 @@ impl Plan {
     }
 }
 
-fn namespaces(network: Network) -> i32 {
-    let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
-    if network == Network::None {
-        flags |= libc::CLONE_NEWNET;
-    }
-    // Kernels can be built without control groups; then there is nothing to hide.
-    if Path::new("/proc/self/ns/cgroup").exists() {
-        flags |= libc::CLONE_NEWCGROUP;
-    }
-    flags
+fn namespaces(sandbox: &Sandbox) -> i32 {
+    let own = sandbox.namespaces;
+    let choices = [
+        (true, libc::CLONE_NEWNS | libc::CLONE_NEWPID),
+        (own.host_name, libc::CLONE_NEWUTS),
+        (own.ipc, libc::CLONE_NEWIPC),
+        (sandbox.network == Network::None, libc::CLONE_NEWNET),
+        // Kernels can be built without control groups; then there is nothing to hide.
+        (own.cgroup && Path::new("/proc/self/ns/cgroup").exists(), libc::CLONE_NEWCGROUP),
+    ];
+    choices.into_iter().filter(|(chosen, _)| *chosen).fold(0, |flags, (_, flag)| flags | flag)
 }
 
 /// Collects acts: those that still see the machine's files, then those inside the new root. Targets are thus
@@ -161,7 +146,12 @@ impl Planner {
         Ok(())
     }
 
-    fn dev(&mut self) -> Result<(), Error> {
+    fn dev(&mut self, devices: Devices) -> Result<(), Error> {
+        if devices == Devices::All {
+            let slot = self.take(Path::new("/dev"), true, false)?;
+            self.after.push(Act::Put { slot, target: c"/dev".into() });
+            return Ok(());
+        }
         self.new_mount(c"tmpfs", &[(c"mode", "755")], false, Path::new("/dev"))?;
         for name in DEVICES {
             let path = Path::new("/dev").join(name);
@@ -179,8 +169,11 @@ impl Planner {
         self.new_mount(c"devpts", &options, false, Path::new("/dev/pts"))
     }
 
-    fn proc(&mut self) -> Result<(), Error> {
+    fn proc(&mut self, guard: bool) -> Result<(), Error> {
         self.new_mount(c"proc", &[], false, Path::new("/proc"))?;
+        if !guard {
+            return Ok(());
+        }
         for path in READ_ONLY {
             self.after.push(Act::ReadOnly { path: inside(Path::new(path))? });
         }
@@ -191,8 +184,8 @@ impl Planner {
     }
 
     fn mounts(&mut self, sandbox: &Sandbox) -> Result<(), Error> {
-        if sandbox.sys {
-            let slot = self.take(Path::new("/sys"), true, true)?;
+        if let Some(sys) = sandbox.sys {
+            let slot = self.take(Path::new("/sys"), true, sys == Sys::ReadOnly)?;
             self.after.push(Act::Put { slot, target: c"/sys".into() });
         }
         let mut contents = std::mem::take(&mut self.contents).into_iter();
@@ -204,10 +197,10 @@ impl Planner {
                     self.new_mount(c"tmpfs", &[(c"mode", &mode)], true, target)?;
                     self.memories.push(target.clone());
                 }
-                Mount::Bind { source, target, read_only } => {
+                Mount::Bind(Bind { source, target, read_only, recursive }) => {
                     let status = std::fs::metadata(source)
                         .map_err(Error::system(format!("read {}", source.display())))?;
-                    let slot = self.take(source, true, *read_only)?;
+                    let slot = self.take(source, *recursive, *read_only)?;
                     self.make_target(target, status.is_dir(), sandbox.create_targets)?;
                     self.after.push(Act::Put { slot, target: inside(target)? });
                 }
@@ -245,51 +238,10 @@ impl Planner {
         if sandbox.network == Network::None {
             self.after.push(Act::Loopback);
         }
-        self.after.push(Act::HostName { name: c_string("host name", &sandbox.host_name)? });
+        if sandbox.namespaces.host_name {
+            self.after.push(Act::HostName { name: c_string("host name", &sandbox.host_name)? });
+        }
         self.after.push(Act::WorkIn { path: inside(&sandbox.work_in)? });
         Ok(())
     }
-}
-
-impl Command {
-    fn new(sandbox: &Sandbox, command: &[&OsStr]) -> Result<Self, Error> {
-        let Some(program) = command.first() else {
-            return Err(Error::Plan { what: "the command is empty".into() });
-        };
-        let argv = command.iter().map(|word| c_string("argument", word)).collect::<Result<_, _>>()?;
-        let env = sandbox.env.iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?;
-        Ok(Self {
-            programs: programs(sandbox, program)?,
-            argv: Strings::new(argv),
-            env: Strings::new(env),
-            filter: sandbox.deferred_fsync.then(seccomp::deferred_fsync),
-            capabilities: sandbox.capabilities.set(),
-            user: sandbox.user,
-            no_new_privileges: sandbox.no_new_privileges,
-            keep_session: sandbox.keep_session,
-        })
-    }
-}
-
-fn variable(name: &OsStr, value: &OsStr) -> Result<CString, Error> {
-    if name.is_empty() || name.as_bytes().contains(&b'=') {
-        return Err(Error::Plan { what: format!("{name:?} is not a name of a variable") });
-    }
-    let mut both = name.to_os_string();
-    both.push("=");
-    both.push(value);
-    c_string("variable", both)
-}
-
-/// The places where `program` may be: itself if it names a path, else one per directory of `PATH`.
-fn programs(sandbox: &Sandbox, program: &OsStr) -> Result<Vec<CString>, Error> {
-    if program.as_bytes().contains(&b'/') {
-        return Ok(vec![c_string("program", program)?]);
-    }
-    let path = sandbox.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
-    let path = path.unwrap_or(OsStr::new("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
-    std::env::split_paths(path)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| c_string("program", directory.join(program)))
-        .collect()
 }

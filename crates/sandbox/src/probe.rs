@@ -74,11 +74,16 @@ fn kernel() -> Check {
     check_kernel(&release)
 }
 
-fn check_kernel(release: &str) -> Check {
-    const NAME: &str = "kernel";
+/// The first two numbers of a kernel's release, zero where there are none.
+pub(crate) fn kernel_version(release: &str) -> (u32, u32) {
     let mut numbers =
         release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+fn check_kernel(release: &str) -> Check {
+    const NAME: &str = "kernel";
+    let version = kernel_version(release);
     if version < (5, 12) {
         Check::with(NAME, State::Fail, format!("Linux {release}"), "use Linux 5.12 or newer")
     } else if version < (6, 7) {

@@ -154,6 +154,32 @@ impl Drop for Blocked {
     }
 }
 
+/// Blocks all signals but one in this thread, for good.
+pub(crate) fn block_all_but(signal: c_int) {
+    let mut set = full_set();
+    // SAFETY: the set is live and initialised, and is only read by the second call.
+    unsafe {
+        libc::sigdelset(&raw mut set, signal);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+    }
+}
+
+/// The process that holds the write lock (`F_SETLK`) of a file: its id, or 0 or less for one in another pid namespace
+/// or on another machine. rustix has this call too, but takes such a number for an id.
+pub(crate) fn lock_holder(file: BorrowedFd<'_>) -> Result<Option<c_int>, Errno> {
+    // SAFETY: an all-zero flock is valid and asks for the whole file; the kernel writes its answer to the live value.
+    let lock = unsafe {
+        let mut lock: libc::flock = std::mem::zeroed();
+        // A wish to read, by which the locks of readers do not count.
+        lock.l_type = libc::F_RDLCK as libc::c_short;
+        if libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) < 0 {
+            return Err(last_errno());
+        }
+        lock
+    };
+    Ok((c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_pid))
+}
+
 /// A descriptor that reports every blocked signal.
 pub(crate) fn signal_descriptor() -> Result<OwnedFd, Errno> {
     let full = full_set();

@@ -3,62 +3,22 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use rustix::thread::CapabilitySet;
-
+use crate::options::{Bind, Capabilities, Devices, Namespaces, Network};
 use crate::{Cancel, Error, Stdio};
-
-/// Which network a sandbox has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// A loopback device of its own and nothing else.
-    #[default]
-    None,
-    /// The machine's network.
-    Host,
-}
-
-/// Which capabilities a command can ever have, over the user namespace the sandbox is in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Capabilities {
-    /// The set that container engines give by default, with which the world's packages install. Not among them:
-    /// mounting, other people's processes, the clock, kernel modules, raw devices. Without the right to mount,
-    /// what is hidden or read-only in a sandbox cannot be uncovered from inside.
-    #[default]
-    Build,
-    /// All there are. Use only for code that is trusted as much as the caller.
-    All,
-}
-
-impl Capabilities {
-    pub(crate) fn set(self) -> CapabilitySet {
-        match self {
-            Self::All => CapabilitySet::all(),
-            Self::Build => {
-                CapabilitySet::CHOWN
-                    | CapabilitySet::DAC_OVERRIDE
-                    | CapabilitySet::FOWNER
-                    | CapabilitySet::FSETID
-                    | CapabilitySet::KILL
-                    | CapabilitySet::SETGID
-                    | CapabilitySet::SETUID
-                    | CapabilitySet::SETPCAP
-                    | CapabilitySet::NET_BIND_SERVICE
-                    | CapabilitySet::NET_RAW
-                    | CapabilitySet::SYS_CHROOT
-                    | CapabilitySet::MKNOD
-                    | CapabilitySet::AUDIT_WRITE
-                    | CapabilitySet::SETFCAP
-            }
-        }
-    }
-}
 
 /// What is mounted at a place of the root.
 #[derive(Clone, Debug)]
 pub(crate) enum Mount {
-    Bind { source: PathBuf, target: PathBuf, read_only: bool },
+    Bind(Bind),
     Bytes { target: PathBuf, bytes: Vec<u8> },
     Memory { target: PathBuf, mode: u32 },
+}
+
+/// How the machine's `/sys` is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sys {
+    ReadOnly,
+    Writable,
 }
 
 /// How to run commands inside a root directory.
@@ -75,6 +35,9 @@ pub struct Sandbox {
     pub(crate) root: PathBuf,
     pub(crate) network: Network,
     pub(crate) capabilities: Capabilities,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) devices: Devices,
+    pub(crate) guard_proc: bool,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) host_name: OsString,
@@ -83,8 +46,9 @@ pub struct Sandbox {
     pub(crate) deferred_fsync: bool,
     pub(crate) no_new_privileges: bool,
     pub(crate) keep_session: bool,
+    pub(crate) keep_limits: bool,
     pub(crate) read_only: bool,
-    pub(crate) sys: bool,
+    pub(crate) sys: Option<Sys>,
     pub(crate) create_targets: bool,
     pub(crate) cancel: Option<Cancel>,
 }
@@ -97,6 +61,9 @@ impl Sandbox {
             root: root.into(),
             network: Network::None,
             capabilities: Capabilities::Build,
+            namespaces: Namespaces::default(),
+            devices: Devices::Few,
+            guard_proc: true,
             mounts: Vec::new(),
             env: Vec::new(),
             host_name: "localhost".into(),
@@ -105,8 +72,9 @@ impl Sandbox {
             deferred_fsync: false,
             no_new_privileges: false,
             keep_session: false,
+            keep_limits: false,
             read_only: false,
-            sys: false,
+            sys: None,
             create_targets: false,
             cancel: None,
         }
@@ -133,21 +101,53 @@ impl Sandbox {
         self
     }
 
+    /// Chooses the namespaces that the sandbox has to itself; by default all.
+    ///
+    /// Without one of its own for the host name, [`Sandbox::host_name`] has no effect.
+    #[must_use]
+    pub fn namespaces(mut self, namespaces: Namespaces) -> Self {
+        self.namespaces = namespaces;
+        self
+    }
+
+    /// Chooses what is in `/dev`; by default only what every program expects.
+    #[must_use]
+    pub fn devices(mut self, devices: Devices) -> Self {
+        self.devices = devices;
+        self
+    }
+
+    /// Keeps the kernel's switches in `/proc` read-only and its secrets hidden. On by default.
+    ///
+    /// Without it `/proc` is fresh and whole, so that programs inside can make sandboxes of their own (the kernel
+    /// refuses a new `/proc` to an ordinary user while parts of the old one are hidden), and root inside can change
+    /// the machine by `/proc/sys`.
+    #[must_use]
+    pub fn guard_proc(mut self, on: bool) -> Self {
+        self.guard_proc = on;
+        self
+    }
+
     /// Mounts the file or directory `source` of the machine, with all mounted below it, at `target`.
     ///
     /// Mounts are made in the order in which they were asked for. A target must exist in the root, unless it lies
     /// in a [`Sandbox::memory`] of this sandbox or [`Sandbox::create_targets`] is on. Symbolic links in `target`
     /// are followed within the root.
     #[must_use]
-    pub fn bind(mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
-        self.mounts.push(Mount::Bind { source: source.into(), target: target.into(), read_only: false });
-        self
+    pub fn bind(self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        self.bind_as(Bind::new(source, target))
     }
 
     /// As [`Sandbox::bind`], read-only.
     #[must_use]
-    pub fn bind_read_only(mut self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
-        self.mounts.push(Mount::Bind { source: source.into(), target: target.into(), read_only: true });
+    pub fn bind_read_only(self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        self.bind_as(Bind { read_only: true, ..Bind::new(source, target) })
+    }
+
+    /// Mounts a file or directory of the machine as the description says; for its target see [`Sandbox::bind`].
+    #[must_use]
+    pub fn bind_as(mut self, bind: Bind) -> Self {
+        self.mounts.push(Mount::Bind(bind));
         self
     }
 
@@ -225,6 +225,14 @@ impl Sandbox {
         self
     }
 
+    /// Leaves the command the caller's resource limits. Off by default: the number of open files is then at most
+    /// 1024, whoever the caller is.
+    #[must_use]
+    pub fn keep_limits(mut self, on: bool) -> Self {
+        self.keep_limits = on;
+        self
+    }
+
     /// Makes the root itself read-only. Off by default.
     #[must_use]
     pub fn read_only(mut self, on: bool) -> Self {
@@ -235,7 +243,14 @@ impl Sandbox {
     /// Shows the machine's `/sys`, read-only. Off by default.
     #[must_use]
     pub fn sys(mut self, on: bool) -> Self {
-        self.sys = on;
+        self.sys = on.then_some(Sys::ReadOnly);
+        self
+    }
+
+    /// Shows the machine's `/sys`, with all that is mounted below it, as writable as it is outside. Off by default.
+    #[must_use]
+    pub fn sys_writable(mut self, on: bool) -> Self {
+        self.sys = on.then_some(Sys::Writable);
         self
     }
 

@@ -4,7 +4,11 @@
 
 mod command;
 mod foreign;
+mod holder;
+mod in_use;
 mod isolation;
 mod machine;
 mod mounts;
+mod overlays;
+mod place;
 mod support;

@@ -43,31 +43,32 @@ pub(crate) fn first_subordinate_id() -> u32 {
     line.split(':').nth(1).unwrap().parse().unwrap()
 }
 
-/// The example program, where everybody can run it. Cargo builds it beside the tests, but not with every way of
-/// calling for tests, so ask it to.
+/// The example program `sandbox`, where everybody can run it.
 fn program() -> &'static Path {
-    static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = PROGRAM.get_or_init(|| {
+    static PROGRAM: OnceLock<Example> = OnceLock::new();
+    &PROGRAM.get_or_init(|| Example::build("sandbox")).path
+}
+
+/// An example program of this crate.
+pub(crate) struct Example {
+    pub(crate) path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Example {
+    /// Cargo builds it beside the tests, but not with every way of calling for tests, so ask it to.
+    pub(crate) fn build(name: &str) -> Self {
         let here = std::env::current_exe().unwrap();
         let profile = here.parent().unwrap().parent().unwrap();
         let release = profile.ends_with("release").then_some("--release");
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args([
-            "build",
-            "--quiet",
-            "--offline",
-            "--package",
-            env!("CARGO_PKG_NAME"),
-            "--example",
-            "sandbox",
-        ]);
+        cargo.args(["build", "--quiet", "--offline", "--package", env!("CARGO_PKG_NAME"), "--example", name]);
         assert!(cargo.args(release).status().unwrap().success(), "cannot build the example program");
         let folder = open_folder();
-        let path = folder.path().join("sandbox");
-        fs::copy(profile.join("examples/sandbox"), &path).unwrap();
-        (folder, path)
-    });
-    path
+        let path = folder.path().join(name);
+        fs::copy(profile.join("examples").join(name), &path).unwrap();
+        Self { path, _folder: folder }
+    }
 }
 
 /// A temporary folder that everybody may enter.

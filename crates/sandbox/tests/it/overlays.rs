@@ -1,0 +1,117 @@
+//! Overlay mounts as root: what is mounted, what the mount table says of it, whether an upper is in use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ovmlayer_sandbox::overlay::{MAX_LOWERS, Overlay, Upper, Xattrs};
+use ovmlayer_sandbox::{Error, mounts};
+
+use crate::place::{Place, overlay, read};
+
+#[test]
+fn the_first_lower_is_the_top_one_and_the_upper_above_it() {
+    let place = Place::new();
+    let (a, b, target) = (place.layer("a"), place.layer("b"), place.directory("m"));
+    for xattrs in [Xattrs::User, Xattrs::Trusted] {
+        let upper = place.upper("upper");
+        let stack = Overlay { xattrs, ..overlay(&[&a, &b], upper.clone()) };
+        stack.probe().unwrap();
+        assert_eq!(place.mounted(), []);
+        stack.mount(&target).unwrap();
+        assert_eq!(read(&target.join("name")), "a");
+        fs::write(target.join("name"), "new").unwrap();
+        let upper = upper.unwrap();
+        assert_eq!(read(&upper.upper.join("name")), "new");
+        let [mounted] = place.mounted().try_into().unwrap();
+        assert_eq!((mounted.lowers, mounted.target), (vec![a.clone(), b.clone()], target.clone()));
+        assert_eq!((mounted.upper, mounted.work), (Some(upper.upper.clone()), Some(upper.work)));
+        assert_eq!((mounted.kind.as_str(), mounted.source.as_str()), ("overlay", "test"));
+        assert_eq!(mounted.user_xattrs, xattrs == Xattrs::User);
+        mounts::unmount(&target, false).unwrap();
+        assert_eq!(place.mounted(), []);
+        fs::remove_file(upper.upper.join("name")).unwrap();
+    }
+}
+
+#[test]
+fn without_an_upper_nothing_can_be_written() {
+    let place = Place::new();
+    let (a, b, target) = (place.layer("a"), place.layer("b"), place.directory("m"));
+    overlay(&[&b, &a], None).mount(&target).unwrap();
+    assert_eq!(read(&target.join("name")), "b");
+    assert_eq!(fs::write(target.join("x"), "").unwrap_err().kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    assert_eq!(place.mounted()[0].upper, None);
+}
+
+#[test]
+fn every_name_is_taken_and_shown_as_it_is() {
+    let place = Place::new();
+    let long = format!("{}/{}", "l".repeat(200), "m".repeat(200));
+    let names =
+        ["a:b", "a,b", "a\\b", "a\\:b", "a\\\\,b", "sp ace", "line\nend\t", "#=é", "\\054", long.as_str()];
+    let target = place.directory("m \\t:,");
+    for name in names {
+        let (lower, upper) = (place.layer(name), place.upper(&format!("u-{name}")).unwrap());
+        overlay(&[&lower, &place.layer("other")], Some(upper.clone())).mount(&target).unwrap();
+        assert_eq!(read(&target.join("name")), name);
+        let [mounted] = place.mounted().try_into().unwrap();
+        assert_eq!(mounted.lowers[0], lower);
+        assert_eq!((mounted.upper, mounted.work), (Some(upper.upper), Some(upper.work)), "{name}");
+        assert_eq!(mounted.target, target);
+        mounts::unmount(&target, false).unwrap();
+    }
+}
+
+#[test]
+fn the_kernels_limit_is_reached_and_not_passed() {
+    let place = Place::new();
+    let layers: Vec<_> = (0..=MAX_LOWERS).map(|n| place.layer(&format!("layer{n:03}"))).collect();
+    let paths: Vec<&Path> = layers.iter().map(PathBuf::as_path).collect();
+    let target = place.directory("m");
+    overlay(&paths[..MAX_LOWERS], place.upper("upper")).mount(&target).unwrap();
+    assert_eq!(read(&target.join("name")), "layer000");
+    assert_eq!(place.mounted()[0].lowers, layers[..MAX_LOWERS]);
+    let error = overlay(&paths, None).probe().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot stack 501 layers: the kernel takes 500 below the top; make one of several with `ovmlayer flatten`"
+    );
+    for lowers in [&paths[..0], &paths[..1]] {
+        assert!(matches!(overlay(lowers, None).probe(), Err(Error::Plan { .. })));
+    }
+}
+
+#[test]
+fn what_the_kernel_refuses_is_explained() {
+    let place = Place::new();
+    let (a, file) = (place.layer("a"), place.layer("b").join("name"));
+    let missing = place.path().join("missing");
+    let elsewhere = Some(Upper { upper: "/proc/self".into(), work: place.directory("w") });
+    let inside = a.join("inside");
+    fs::create_dir(&inside).unwrap();
+    let tests: [(&str, Overlay, &str); 5] = [
+        ("missing", overlay(&[&missing], place.upper("u")), "it does not exist"),
+        ("a file", overlay(&[&file], place.upper("u")), "it is not a directory"),
+        ("twice", overlay(&[&a, &a], place.upper("u")), "given twice"),
+        ("within", overlay(&[&a, &inside], place.upper("u")), "inside another"),
+        ("no upper there", overlay(&[&a], elsewhere), "ext4, xfs, btrfs or tmpfs"),
+    ];
+    for (summary, overlay, expected) in tests {
+        let error = overlay.mount(&place.directory("m")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot ") && error.contains(expected), "{summary}: {error}");
+    }
+    assert_eq!(place.mounted(), []);
+}
+
+#[test]
+fn a_mount_in_use_is_only_detached_lazily() {
+    let place = Place::new();
+    let target = place.directory("m");
+    overlay(&[&place.layer("a")], place.upper("u")).mount(&target).unwrap();
+    let user = fs::File::open(target.join("name")).unwrap();
+    assert!(matches!(mounts::unmount(&target, false), Err(Error::Busy { .. })));
+    mounts::unmount(&target, true).unwrap();
+    assert_eq!(place.mounted(), []);
+    assert!(matches!(mounts::unmount(&target, false), Err(Error::NotMounted { .. })));
+    drop(user);
+}
