@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::store::{Role, Store};
-use crate::{Config, Environment, Error, Result};
+use crate::{Archiver, Config, Environment, Error, LayerName, Result};
 
 /// The stores of a configuration. Nothing is kept in memory that another process could change.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ pub struct Engine {
     config: Config,
     /// The runtime store, then the external one, then those for reading: the order in which names are looked up.
     stores: Vec<Arc<Store>>,
+    archiver: Option<Arc<dyn Archiver>>,
 }
 
 impl Engine {
@@ -44,7 +45,7 @@ impl Engine {
         for path in &config.read_only {
             stores.push(Arc::new(Store::open(path, Role::ReadOnly)?));
         }
-        Ok(Self { env: env.clone(), config, stores })
+        Ok(Self { env: env.clone(), config, stores, archiver: None })
     }
 
     /// Makes an ordinary user root of a user and a mount namespace of his own, in which the content of layers can be
@@ -61,6 +62,18 @@ impl Engine {
             return Ok(());
         }
         sandbox::enter_user_namespace().map(|_| ()).map_err(Error::sandbox("get a namespace of one's own"))
+    }
+
+    /// Uses `archiver` where a file system cannot keep a layer as a folder.
+    #[must_use]
+    pub fn with_archiver(mut self, archiver: Arc<dyn Archiver>) -> Self {
+        self.archiver = Some(archiver);
+        self
+    }
+
+    /// What turns the layer `name` into an archive and back.
+    pub(crate) fn archiver(&self, name: &LayerName) -> Result<&dyn Archiver> {
+        self.archiver.as_deref().ok_or_else(|| Error::NoArchiver { name: name.clone() })
     }
 
     /// What the engine took from its surroundings.

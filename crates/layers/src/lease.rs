@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub(crate) fn path(store: &Store, point: &PointName) -> PathBuf {
 /// proves nothing.
 pub(crate) fn read(store: &Store, point: &PointName) -> Result<Option<(Lease, File)>> {
     let path = path(store, point);
-    let mut file = match open(&path) {
+    let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("open", &path)(error)),
@@ -79,17 +79,9 @@ pub(crate) fn read(store: &Store, point: &PointName) -> Result<Option<(Lease, Fi
     Ok(serde_json::from_str(&text).ok().map(|lease| (lease, file)))
 }
 
-/// For reading and writing, as a process that keeps a mount needs it, where that is possible.
-fn open(path: &std::path::Path) -> io::Result<File> {
-    let writable = OpenOptions::new().read(true).write(true).open(path);
-    match writable {
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) =>
-        {
-            File::open(path)
-        }
-        other => other,
-    }
+/// Opens a lease as the process needs it that is going to keep the mount.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    OpenOptions::new().read(true).write(true).open(path).map_err(Error::io("open", path))
 }
 
 /// Removes the lease of a merge point, if there is one.

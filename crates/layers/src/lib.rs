@@ -31,25 +31,53 @@
 //! a user's mount, its own mark on a writable layer); a lease only says what to ask for.
 
 mod config;
+mod copy;
+mod cp;
+mod diff;
+mod du;
 mod engine;
 mod environment;
 mod error;
+mod external;
+mod flatten;
+mod fsck;
+mod gc;
+mod inspect;
 mod layer;
 mod lease;
+mod list;
 mod lock;
+mod merge;
 mod name;
+mod overlay_form;
 mod record;
+mod run;
 mod staging;
 mod store;
+mod unmerge;
+mod unpacked;
 mod usage;
 
 pub use config::{Config, Volume};
+pub use cp::{Copied, CopyError, Transfer};
+pub use diff::{Change, Effect};
+pub use du::DiskUse;
 pub use engine::Engine;
 pub use environment::Environment;
 pub use error::{Error, Result};
+pub use external::Moved;
+pub use fsck::{Finding, Problem};
+pub use gc::Garbage;
+pub use inspect::{Inspection, Use};
 pub use layer::{Deleted, Layer, Locked};
+pub use list::Filter;
 pub use lock::{Access, LayerLock, StoreLock};
+pub use merge::Merged;
 pub use name::{LayerName, PointName};
+pub use run::{Bind, BindError, Request, exit_code};
 pub use staging::Staging;
+
 pub use store::{Form, Ids, Role, Store};
+pub use unmerge::Unmerged;
+pub use unpacked::Archiver;
 pub use usage::{MergePoint, Place};

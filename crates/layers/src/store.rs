@@ -82,6 +82,23 @@ pub struct Ids {
     pub gids: Vec<(u32, u32, u32)>,
 }
 
+impl Ids {
+    /// The ids of the user namespace that this process is in.
+    pub(crate) fn current() -> Result<Self> {
+        let read = |path: &str| Ok(parse_map(&fs::read_to_string(path).map_err(Error::io("read", path))?));
+        Ok(Self { uids: read("/proc/self/uid_map")?, gids: read("/proc/self/gid_map")? })
+    }
+}
+
+/// Reads a map as in user_namespaces(7).
+fn parse_map(text: &str) -> Vec<(u32, u32, u32)> {
+    let numbers = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map_while(|word| word.parse().ok());
+        Some((numbers.next()?, numbers.next()?, numbers.next()?))
+    };
+    text.lines().filter_map(numbers).collect()
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     format: u32,

@@ -1,6 +1,6 @@
 //! Which merge points are live, and which layers they have: asked of the kernel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use sandbox::holder::{Held, Holder};
@@ -122,9 +122,10 @@ impl Usage {
         self.used.get(path).map(String::as_str)
     }
 
-    /// All folders that are in use.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.used.keys().map(PathBuf::as_path)
+    /// The layers that are in use, by merge points of this runtime store or by any other mount.
+    pub(crate) fn layers(&self, engine: &Engine) -> HashSet<LayerName> {
+        let named = self.points.iter().flat_map(|point| point.layers.iter().cloned());
+        named.chain(self.used.keys().filter_map(|path| engine.layer_name(path))).collect()
     }
 
     /// An error when the folder of a layer is in use.

@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -15,7 +16,10 @@ static LOG: OnceLock<File> = OnceLock::new();
 /// Opens the log that a value of `OVMLAYER_LOG` names.
 pub(crate) fn open(path: Option<&OsStr>) {
     let Some(path) = path.map(Path::new).filter(|path| path.is_absolute()) else { return };
-    if let Ok(file) = File::options().append(true).create(true).open(path) {
+    let mut options = File::options();
+    // A pipe that nobody reads must not keep us waiting.
+    options.append(true).create(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    if let Ok(file) = options.open(path) {
         let _ = LOG.set(file);
     }
 }
@@ -24,11 +28,15 @@ pub(crate) fn open(path: Option<&OsStr>) {
 pub(crate) fn line(text: &str) -> bool {
     let Some(mut log) = LOG.get() else { return false };
     let now = jiff::Timestamp::now();
-    let line = format!("{now:.3} {} {}\n", std::process::id(), one_line(text));
+    let mut line = format!("{now:.3} {} ", std::process::id());
+    for character in text.chars() {
+        // One line, whatever a name holds.
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line.push('\n');
     log.write_all(line.as_bytes()).is_ok()
-}
-
-/// Line breaks and other control characters as escapes.
-fn one_line(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }.into_bytes()).map(char::from).collect()
 }

@@ -3,10 +3,12 @@
 //! ```text
 //! mounts in-use UPPER                       whether an overlay has it as its upper
 //! mounts mount TARGET UPPER WORK LOWER…     mount an overlay, print the mount table's view of it, and wait for input to end
+//! mounts probe-trusted TARGET UPPER WORK LOWER…    try the same with attributes of the other kind
 //! mounts hold LEASE TARGET UPPER WORK LOWER…    keep the same in a process of its own; prints its id
 //! mounts holder LEASE                       who holds the lease
 //! mounts join LEASE COMMAND…                run a command where the holder is
 //! mounts release LEASE                      end the holder
+//! mounts abilities FOLDER                   what can be kept in a folder, without and with namespaces of one's own
 //! ```
 
 use std::error::Error;
@@ -15,10 +17,9 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use ovmlayer_sandbox::enter_user_namespace;
 use ovmlayer_sandbox::holder::{self, Held, Holder};
-use ovmlayer_sandbox::mounts;
 use ovmlayer_sandbox::overlay::{self, Overlay, Upper, Xattrs};
+use ovmlayer_sandbox::{enter_user_namespace, file_system, mounts};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -56,6 +57,11 @@ fn run(arguments: &[String]) -> Done {
             std::io::stdin().read_to_end(&mut Vec::new())?;
             Ok(())
         }
+        "probe-trusted" => {
+            enter_user_namespace()?;
+            let (overlay, _) = overlay(&arguments[1..])?;
+            Ok(Overlay { xattrs: Xattrs::Trusted, ..overlay }.probe()?)
+        }
         "hold" => {
             let lease = File::options().read(true).write(true).create(true).truncate(false).open(first)?;
             let (overlay, target) = overlay(rest)?;
@@ -71,6 +77,11 @@ fn run(arguments: &[String]) -> Done {
             let [program, rest @ ..] = rest else { return Err("COMMAND…".into()) };
             let status = Command::new(program).args(rest).status()?;
             if status.success() { Ok(()) } else { Err(status.to_string().into()) }
+        }
+        "abilities" => {
+            report(&format!("{:?}", file_system::abilities(Path::new(first))?))?;
+            enter_user_namespace()?;
+            report(&format!("{:?}", file_system::abilities(Path::new(first))?))
         }
         "release" => Ok(holder_of(first)?.release()?),
         other => Err(format!("unknown verb {other}").into()),

@@ -11,6 +11,11 @@
 //!   --env NAME=VALUE        a variable                     --work-in PATH      where to start
 //!   --user UID:GID          not as root                    --read-only         the root itself
 //!   --all-capabilities      as much root as can be         --sys               show /sys
+//!   --bind-plain FROM TO    FROM without what is below it  --sys-writable      the same, writable
+//!   --all-devices           the machine's /dev             --whole-proc        nothing in /proc is hidden
+//!   --shared                host name, IPC and control groups of the machine
+//!   --keep-session          the caller's terminal          --keep-limits       the caller's limits
+//!   --pass-signals MS       to what runs inside, with so many milliseconds to end
 //!   --lines                 print the output line by line, with a mark
 //!   --input TEXT            standard input
 //!   --cancel-on LINE        end the command when it prints LINE (with --lines)
@@ -18,15 +23,18 @@
 //!   --foreign ARCH QEMU     run programs for ARCH by this static qemu
 //! sandbox --checks          tell what this machine can do
 //! sandbox --ids             print the id maps
+//! sandbox --here …          as the first, without entering a user namespace (root only)
 //! ```
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ovmlayer_sandbox::foreign::{self, Registration, Support};
 use ovmlayer_sandbox::{
-    Architecture, Cancel, Capabilities, Error, IdMap, Input, Network, Output, Sandbox, Stdio, probe,
+    Architecture, Bind, Cancel, Capabilities, Devices, Error, IdMap, Input, Namespaces, Network, Output,
+    Sandbox, Stdio, exit_code, probe,
 };
 
 struct Options {
@@ -41,7 +49,7 @@ struct Options {
     _registration: Option<Registration>,
 }
 
-fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options, String> {
+fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result<Options, String> {
     let cancel = Cancel::new().map_err(|error| error.to_string())?;
     let mut sandbox = Sandbox::new("/").cancel(&cancel);
     let mut registration = None;
@@ -72,6 +80,17 @@ fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options
                 let number = |text: &str| text.parse().map_err(|_| format!("{text} is no number"));
                 sandbox.user(number(uid)?, number(gid)?)
             }
+            "--bind-plain" => sandbox.bind_as(Bind { recursive: false, ..Bind::new(value()?, value()?) }),
+            "--all-devices" => sandbox.devices(Devices::All),
+            "--whole-proc" => sandbox.guard_proc(false),
+            "--sys-writable" => sandbox.sys_writable(true),
+            "--shared" => sandbox.namespaces(Namespaces::SHARED),
+            "--keep-session" => sandbox.keep_session(true),
+            "--keep-limits" => sandbox.keep_limits(true),
+            "--pass-signals" => {
+                let grace = value()?.parse().map_err(|_| "--pass-signals takes a number")?;
+                sandbox.pass_signals(Duration::from_millis(grace))
+            }
             "--read-only" => sandbox.read_only(true),
             "--all-capabilities" => sandbox.capabilities(Capabilities::All),
             "--sys" => sandbox.sys(true),
@@ -96,6 +115,7 @@ fn parse(arguments: impl Iterator<Item = String>, ids: &IdMap) -> Result<Options
                 sandbox
             }
             "--foreign" => {
+                let ids = ids.ok_or("--foreign needs a namespace")?;
                 registration = register(&value()?, &value()?, ids)?;
                 sandbox
             }
@@ -183,7 +203,8 @@ fn main() -> ExitCode {
     if first.as_deref() == Some("--checks") {
         return checks();
     }
-    let ids = match ovmlayer_sandbox::enter_user_namespace() {
+    let here = first.as_deref() == Some("--here");
+    let ids = match (!here).then(ovmlayer_sandbox::enter_user_namespace).transpose() {
         Ok(ids) => ids,
         Err(error) => return complain(&chain(&error)),
     };
@@ -191,10 +212,13 @@ fn main() -> ExitCode {
         report(&format!("{ids:?}"));
         return ExitCode::SUCCESS;
     }
-    let options = match parse(std::env::args().skip(1), &ids) {
+    let options = match parse(std::env::args().skip(if here { 2 } else { 1 }), ids.as_ref()) {
         Ok(options) => options,
         Err(message) => return complain(&message),
     };
+    if options.threads == 1 {
+        return ExitCode::from(repeat(&options));
+    }
     let codes = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads).map(|_| scope.spawn(|| repeat(&options))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or(125)).collect::<Vec<_>>()
@@ -204,16 +228,12 @@ fn main() -> ExitCode {
 
 /// The highest exit code of all runs.
 fn repeat(options: &Options) -> u8 {
-    use std::os::unix::process::ExitStatusExt as _;
-    let code = |_| match run(options) {
-        Ok(status) => {
-            let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(125);
-            u8::try_from(status).unwrap_or(125)
+    let code = |_| {
+        let outcome = run(options);
+        if let Err(error) = &outcome {
+            complain(&chain(error));
         }
-        Err(error) => {
-            complain(&chain(&error));
-            125
-        }
+        exit_code(&outcome)
     };
     (0..options.times).map(code).max().unwrap_or(0)
 }

@@ -7,7 +7,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::raw::{Instruction, Strings};
 use crate::sandbox::{Sandbox, c_string};
-use crate::{Error, seccomp};
+use crate::{Error, seccomp, signals};
 
 /// What the process that becomes the command needs.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Command {
     pub(crate) no_new_privileges: bool,
     pub(crate) keep_session: bool,
     pub(crate) keep_limits: bool,
+    /// Signals that it is to ignore if the caller does.
+    pub(crate) ignored: Vec<i32>,
 }
 
 impl Command {
@@ -41,6 +43,7 @@ impl Command {
             no_new_privileges: sandbox.no_new_privileges,
             keep_session: sandbox.keep_session,
             keep_limits: sandbox.keep_limits,
+            ignored: if sandbox.grace.is_some() { signals::ignored_ends() } else { Vec::new() },
         })
     }
 }

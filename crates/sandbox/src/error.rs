@@ -42,6 +42,24 @@ pub enum Error {
         /// The program.
         program: &'static str,
     },
+    /// A program is not there.
+    #[error("`{program}` is not installed; install the package `{package}`")]
+    ProgramMissing {
+        /// The program.
+        program: &'static str,
+        /// Debian's package that has it.
+        package: &'static str,
+    },
+    /// A program did not do what it should.
+    #[error("cannot {doing}: `{program}` says: {message}")]
+    Program {
+        /// What was tried, as in "cannot …".
+        doing: String,
+        /// The program.
+        program: &'static str,
+        /// What it said, or how it ended.
+        message: String,
+    },
     /// The id maps could not be written.
     #[error("cannot map user and group ids: {message}")]
     MapIds {
@@ -122,6 +140,30 @@ pub enum Error {
         /// How many were given.
         count: usize,
     },
+    /// Fewer directories than an overlay must have.
+    #[error("cannot stack {count} layers: the kernel needs at least {needed} below the top")]
+    TooFewLowers {
+        /// How many were given.
+        count: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// An upper that another overlay writes to.
+    #[error(
+        "cannot mount {} for writing: it is mounted so already, here or in another container; unmount it there, and end \
+         the processes that still use it",
+        upper.display()
+    )]
+    UpperInUse {
+        /// The directory.
+        upper: PathBuf,
+    },
+    /// Marks of overlays that a user namespace does not show.
+    #[error(
+        "cannot stack layers with `trusted.overlay` attributes in a user namespace, where nobody can see them; run as \
+         root of the machine, or export the layers there and import them here"
+    )]
+    TrustedXattrs,
     /// A path that this kernel's overlayfs has no way to take.
     #[error(
         "cannot use {} in an overlay: it has more than 255 bytes or a backslash, which takes Linux 6.13; \
@@ -132,9 +174,9 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
-    /// The kernel refuses an overlay, or a part of one.
+    /// The kernel refuses a mount, or a part of one.
     #[error("cannot {doing}; {remedy}")]
-    Overlay {
+    Mount {
         /// What was tried, as in "cannot …".
         doing: String,
         /// What to do about it.

@@ -20,6 +20,9 @@ use rustix::thread::ThreadNameSpaceType;
 use crate::raw::{self, Fork};
 use crate::{Error, enter};
 
+/// How often it is looked who holds a lease, when the one found was gone at the next look.
+const LOOKS: usize = 100;
+
 /// How long a process is waited for after each signal, in seconds.
 const PATIENCE: i64 = 5;
 
@@ -155,7 +158,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// # Errors
 /// When the file system has no locks, or the holder cannot be watched.
 pub fn holder_of(lease: &File) -> Result<Held, Error> {
-    loop {
+    for _ in 0..LOOKS {
         let asked = || raw::lock_holder(lease.as_fd()).map_err(Error::system("ask who holds a lease"));
         let pid = match asked()? {
             None => return Ok(Held::Free),
@@ -173,6 +176,8 @@ pub fn holder_of(lease: &File) -> Result<Held, Error> {
             return Ok(Held::Here(Holder { pid, descriptor }));
         }
     }
+    // The process that took the lock has ended and left it to one that shared its descriptors: no holder of ours.
+    Ok(Held::Elsewhere)
 }
 
 impl Holder {

@@ -16,12 +16,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, Gid, Uid};
 
 use crate::command::Command;
 use crate::plan::Plan;
 use crate::raw;
+use crate::reaper::Reaper;
 
 /// What the first process tells the caller. Travels as twelve bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) enum Report {
     Start(Start, Errno),
     /// The command ended with this wait status.
     Ended(i32),
+    /// The command was stopped by this signal. More will follow.
+    Stopped(i32),
 }
 
 /// What is done between the fork and the exec of the command.
@@ -66,12 +69,18 @@ impl Report {
             Self::Act(index, errno) => (0_u32, index as u32, errno.raw_os_error()),
             Self::Start(start, errno) => (1, start as u32, errno.raw_os_error()),
             Self::Ended(status) => (2, 0, status),
+            Self::Stopped(signal) => (3, 0, signal),
         };
         let mut bytes = [0; Self::SIZE];
         bytes[..4].copy_from_slice(&kind.to_ne_bytes());
         bytes[4..8].copy_from_slice(&index.to_ne_bytes());
         bytes[8..].copy_from_slice(&value.to_ne_bytes());
         bytes
+    }
+
+    pub(crate) fn send(self, to: BorrowedFd<'_>) {
+        // If the caller is gone there is nobody to tell.
+        let _ = rustix::io::write(to, &self.encode());
     }
 
     pub(crate) fn decode(bytes: [u8; Self::SIZE]) -> Option<Self> {
@@ -82,6 +91,7 @@ impl Report {
             0 => Some(Self::Act(index, Errno::from_raw_os_error(value))),
             1 => Some(Self::Start(*STARTS.get(index)?, Errno::from_raw_os_error(value))),
             2 => Some(Self::Ended(value)),
+            3 => Some(Self::Stopped(value)),
             _ => None,
         }
     }
@@ -102,8 +112,7 @@ pub(crate) fn live(plan: &mut Plan, ends: &Ends) -> ! {
         Ok(status) => Report::Ended(status),
         Err(report) => report,
     };
-    // If the caller is gone there is nobody to tell.
-    let _ = rustix::io::write(&ends.report, &report.encode());
+    report.send(ends.report.as_fd());
     raw::exit(0)
 }
 
@@ -118,7 +127,7 @@ fn supervise(plan: &mut Plan, ends: &Ends) -> Result<i32, Report> {
         act.run(&mut plan.slots).map_err(|errno| Report::Act(index, errno))?;
     }
     let command = start(plan)?;
-    wait(command, signals.as_fd(), ends.lifeline.as_fd()).map_err(fail(Start::Fork))
+    Reaper::new(command, plan.signals, signals.as_fd(), ends).run().map_err(fail(Start::Fork))
 }
 
 fn bind_to_caller(lifeline: BorrowedFd<'_>) {
@@ -167,7 +176,7 @@ fn exec(command: &Command) -> (Start, Errno) {
     match prepare(command) {
         Err(failure) => failure,
         Ok(()) => {
-            raw::reset_signals();
+            raw::reset_signals(&command.ignored);
             let mut worst = Errno::NOENT;
             for program in &command.programs {
                 match raw::exec(program, &command.argv, &command.env) {
@@ -233,45 +242,6 @@ fn become_user(uid: u32, gid: u32) -> Result<(), Errno> {
     rustix::thread::set_thread_res_uid(uid, uid, uid)
 }
 
-/// Reaps until the command has ended; ends everything when the caller is gone.
-fn wait(command: Pid, signals: BorrowedFd<'_>, lifeline: BorrowedFd<'_>) -> Result<i32, Errno> {
-    loop {
-        if let Some(status) = reap(command)? {
-            return Ok(status);
-        }
-        let mut fds = [
-            PollFd::from_borrowed_fd(signals, PollFlags::IN),
-            PollFd::from_borrowed_fd(lifeline, PollFlags::empty()),
-        ];
-        match poll(&mut fds, None) {
-            Err(Errno::INTR) => continue,
-            other => other?,
-        };
-        let [_, life] = &fds;
-        if life.revents().intersects(PollFlags::HUP | PollFlags::ERR) {
-            raw::exit(0);
-        }
-        while let Some(signal) = raw::next_signal(signals) {
-            // Signals that come from outside are meant for the command. From inside none but SIGCHLD matters.
-            if signal != libc::SIGCHLD {
-                raw::kill(command, signal);
-            }
-        }
-    }
-}
-
-/// Collects what has died; the command's wait status when it is among them.
-fn reap(command: Pid) -> Result<Option<i32>, Errno> {
-    loop {
-        match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == command => return Ok(Some(status.as_raw())),
-            Ok(Some(_)) | Err(Errno::INTR) => {}
-            Ok(None) => return Ok(None),
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,7 +249,11 @@ mod tests {
     #[test]
     fn reports_survive_the_pipe() {
         let reports = STARTS.map(|start| Report::Start(start, Errno::PERM));
-        for report in reports.into_iter().chain([Report::Act(77, Errno::NOENT), Report::Ended(0x1234)]) {
+        for report in reports.into_iter().chain([
+            Report::Act(77, Errno::NOENT),
+            Report::Ended(0x1234),
+            Report::Stopped(20),
+        ]) {
             assert_eq!(Report::decode(report.encode()), Some(report));
         }
         assert_eq!(Report::decode([0xff; Report::SIZE]), None);

@@ -14,20 +14,26 @@
 //! 3. [`foreign::register`] lets programs of another architecture run.
 //! 4. [`sync_tree`] at the end makes good the fsync calls that were answered without being done.
 //!
+//! For layers there are [`overlay`] mounts, the table of what is mounted ([`mounts`]), what a folder's [`file_system`] can
+//! keep, [`disk`] images for where that is too little, and for ordinary users a [`holder`] of each mount.
+//!
 //! [`probe::checks`] tells what a machine can do, and what to do about the rest.
 
 mod act;
 mod architecture;
 mod cancel;
 mod command;
+pub mod disk;
 mod enter;
 mod error;
 mod exit;
+pub mod file_system;
 pub mod foreign;
 pub mod holder;
 mod ids;
 mod init;
 mod lines;
+mod loop_device;
 mod memory;
 pub mod mounts;
 mod obstacle;
@@ -36,9 +42,11 @@ pub mod overlay;
 mod plan;
 pub mod probe;
 mod raw;
+mod reaper;
 mod run;
 mod sandbox;
 mod seccomp;
+mod signals;
 mod stdio;
 mod sync;
 

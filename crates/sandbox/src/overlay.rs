@@ -7,6 +7,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
@@ -26,7 +27,7 @@ const LONGEST_STRING: usize = 255;
 pub enum Xattrs {
     /// `user.overlay.*`: what an ordinary user can write, and root as well.
     User,
-    /// `trusted.overlay.*`: root of the machine only.
+    /// `trusted.overlay.*`: root of the machine only, not of a user namespace.
     Trusted,
 }
 
@@ -55,11 +56,18 @@ pub struct Upper {
 impl Overlay {
     /// Mounts it at `target`, a directory; mounts made beneath it stay private to this mount namespace.
     ///
-    /// Whether the upper is in use already is not looked at: see [`upper_in_use`].
+    /// The kernel itself would take an upper that is in use, and then write to it from both mounts: hold a lock, as told
+    /// at [`upper_in_use`], so that what is found here stays true until it is mounted.
     ///
     /// # Errors
-    /// When the stack has no valid size, a path is missing or cannot be given to the kernel, or the kernel refuses.
+    /// [`Error::UpperInUse`]. When the stack has no valid size, a path is missing or cannot be given to the kernel, or the
+    /// kernel refuses.
     pub fn mount(&self, target: &Path) -> Result<(), Error> {
+        if let Some(Upper { upper, .. }) = &self.upper
+            && upper_in_use(upper)?
+        {
+            return Err(Error::UpperInUse { upper: upper.clone() });
+        }
         let mount = self.make()?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         let attached = rustix::mount::move_mount(&mount, c"", CWD, target, flags);
@@ -74,7 +82,7 @@ impl Overlay {
 
     /// Lets the kernel set it up, and drops it without having attached it anywhere.
     ///
-    /// Like a mount this leaves a folder `work` in the work folder.
+    /// Like a mount this leaves a folder `work` in the work folder. Whether the upper is in use is not looked at.
     ///
     /// # Errors
     /// As [`Overlay::mount`].
@@ -124,8 +132,11 @@ impl Overlay {
         }
         let needed = if self.upper.is_some() { 1 } else { 2 };
         if count < needed {
-            let what = format!("an overlay of {count} directories below needs at least {needed}");
-            return Err(Error::Plan { what });
+            return Err(Error::TooFewLowers { count, needed });
+        }
+        // In another namespace the kernel takes the mount and sees none of the marks.
+        if self.xattrs == Xattrs::Trusted && !in_first_user_namespace() {
+            return Err(Error::TrustedXattrs);
         }
         Ok(())
     }
@@ -145,7 +156,7 @@ impl Overlay {
             ),
             _ => "`dmesg` may tell the reason".to_owned(),
         };
-        Error::Overlay { doing: format!("set up an overlay{}", context.said()), remedy, source: errno.into() }
+        Error::Mount { doing: format!("set up an overlay{}", context.said()), remedy, source: errno.into() }
     }
 }
 
@@ -183,13 +194,20 @@ pub fn upper_in_use(upper: &Path) -> Result<bool, Error> {
         Ok(()) => Err(Error::Plan { what: format!("{} is on the mount of {elsewhere}", upper.display()) }),
         Err(errno) => {
             let doing = format!("ask whether {} is in use by an overlay", upper.display());
-            Err(Error::Overlay {
+            Err(Error::Mount {
                 doing,
                 remedy: "`dmesg` may tell the reason".to_owned(),
                 source: errno.into(),
             })
         }
     }
+}
+
+/// Whether this thread is in the user namespace that the machine started with, the only one with `trusted.*`.
+fn in_first_user_namespace() -> bool {
+    // `PROC_USER_INIT_INO` of the kernel; the same on every machine.
+    const NUMBER: u64 = 0xEFFF_FFFD;
+    std::fs::metadata("/proc/thread-self/ns/user").is_ok_and(|metadata| metadata.ino() == NUMBER)
 }
 
 fn read_only(path: &Path) -> bool {
@@ -211,7 +229,7 @@ struct Context(OwnedFd);
 impl Context {
     fn open() -> Result<Self, Error> {
         let opened = rustix::mount::fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC);
-        opened.map(Self).map_err(|errno| Error::Overlay {
+        opened.map(Self).map_err(|errno| Error::Mount {
             doing: "make an overlay".to_owned(),
             remedy: match errno {
                 Errno::NODEV => "this kernel has no overlayfs: try `modprobe overlay`".to_owned(),
@@ -231,7 +249,7 @@ impl Context {
     }
 
     fn option(&self, option: &str, result: Result<(), Errno>) -> Result<(), Error> {
-        result.map_err(|errno| Error::Overlay {
+        result.map_err(|errno| Error::Mount {
             doing: format!("give the option `{option}` to overlayfs{}", self.said()),
             remedy: "use Linux 6.7 or newer".to_owned(),
             source: errno.into(),
@@ -277,7 +295,7 @@ impl Context {
             Errno::ACCESS | Errno::PERM => "make it readable to you",
             _ => "`dmesg` may tell the reason",
         };
-        Error::Overlay {
+        Error::Mount {
             doing: format!("use {} in an overlay{}", path.display(), self.said()),
             remedy: remedy.to_owned(),
             source: errno.into(),

@@ -8,6 +8,7 @@ use crate::act::{Act, Slot};
 use crate::command::Command;
 use crate::raw::Stack;
 use crate::sandbox::{Mount, Sandbox, Sys, c_string, inside};
+use crate::signals::Signals;
 use crate::{Bind, Devices, Error, Network};
 
 /// Everything the child touches. Nothing in it is allocated after the fork.
@@ -19,6 +20,7 @@ pub(crate) struct Plan {
     pub(crate) slots: Vec<Option<OwnedFd>>,
     pub(crate) command: Command,
     pub(crate) stack: Stack,
+    pub(crate) signals: Signals,
 }
 
 /// Parts of `/proc` through which uid 0 could reach the machine. With root's identity map uid 0 is the real
@@ -62,6 +64,7 @@ impl Plan {
             slots: (0..planner.slots).map(|_| None).collect(),
             command: Command::new(sandbox, command)?,
             stack: Stack::new(),
+            signals: Signals { grace: sandbox.grace, shared_terminal: sandbox.keep_session },
         })
     }
 }

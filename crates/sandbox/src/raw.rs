@@ -180,26 +180,80 @@ pub(crate) fn lock_holder(file: BorrowedFd<'_>) -> Result<Option<c_int>, Errno> 
     Ok((c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_pid))
 }
 
+/// A set of these signals.
+fn set_of(signals: &[i32]) -> libc::sigset_t {
+    // SAFETY: an all-zero sigset_t is valid; the calls only write to it, and refuse numbers that are no signal.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in signals {
+            libc::sigaddset(&raw mut set, *signal);
+        }
+        set
+    }
+}
+
+/// Blocks these signals in this thread, and gives a descriptor that reports them.
+pub(crate) fn catch_signals(signals: &[i32]) -> Result<(Blocked, OwnedFd), Errno> {
+    let set = set_of(signals);
+    let descriptor = descriptor_of(&set)?;
+    // SAFETY: both pointers are to live sets; an all-zero set is a valid initial value.
+    let blocked = unsafe {
+        let mut before = std::mem::zeroed();
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+        Blocked(before)
+    };
+    Ok((blocked, descriptor))
+}
+
 /// A descriptor that reports every blocked signal.
 pub(crate) fn signal_descriptor() -> Result<OwnedFd, Errno> {
-    let full = full_set();
+    descriptor_of(&full_set())
+}
+
+fn descriptor_of(set: &libc::sigset_t) -> Result<OwnedFd, Errno> {
     // SAFETY: the set is live; a non-negative result is a descriptor that nobody else owns.
     unsafe {
-        let fd = libc::signalfd(-1, &raw const full, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        let fd = libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         if fd < 0 { Err(last_errno()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
     }
 }
 
-/// The next signal of a [`signal_descriptor`], if one is pending.
-pub(crate) fn next_signal(fd: BorrowedFd<'_>) -> Option<i32> {
+/// A signal that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) signal: i32,
+    /// Whether the kernel itself sent it, as it does for keys typed at a terminal.
+    pub(crate) by_kernel: bool,
+    /// Whether its sender is in our process namespace.
+    pub(crate) from_inside: bool,
+}
+
+/// The next signal of a descriptor made by this module, if one is pending.
+pub(crate) fn next_signal(fd: BorrowedFd<'_>) -> Option<Received> {
     const SIZE: usize = size_of::<libc::signalfd_siginfo>();
     let mut buffer = [0_u8; SIZE];
     let read = rustix::io::read(fd, &mut buffer).ok()?;
     if read != SIZE {
         return None;
     }
-    // `ssi_signo` is the first field (signalfd(2)).
-    i32::try_from(u32::from_ne_bytes([buffer[0], buffer[1], buffer[2], buffer[3]])).ok()
+    // The first fields are number, errno, code and sender (signalfd(2)); a sender outside of our process namespace
+    // is shown as 0 (pid_namespaces(7)).
+    let [signal, _, code, sender] = [0, 4, 8, 12].map(|at| {
+        let bytes = [buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]];
+        i32::from_ne_bytes(bytes)
+    });
+    Some(Received { signal, by_kernel: code == libc::SI_KERNEL, from_inside: sender != 0 })
+}
+
+/// Whether this process ignores a signal.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    // SAFETY: an all-zero sigaction is valid; the call only writes to it.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
 }
 
 /// Sends `signal`; errors (the process is gone) do not matter to the callers.
@@ -208,11 +262,17 @@ pub(crate) fn kill(pid: Pid, signal: i32) {
     unsafe { libc::kill(pid.as_raw_nonzero().get(), signal) };
 }
 
-/// Gives every signal its default action and unblocks all: what a new program expects to find.
-pub(crate) fn reset_signals() {
+/// Sends `signal` to every process of our process namespace but ourselves, which must be its first.
+pub(crate) fn kill_all(signal: i32) {
+    // SAFETY: kill has no memory effects.
+    unsafe { libc::kill(-1, signal) };
+}
+
+/// Gives every signal but those of `keep` its default action and unblocks all: what a new program expects to find.
+pub(crate) fn reset_signals(keep: &[i32]) {
     // The kernel's `struct sigaction`: handler (0 is SIG_DFL), flags, mask and on some machines a restorer.
     let default = [0_u64; 4];
-    for signal in 1..=64 {
+    for signal in (1..=64).filter(|signal| !keep.contains(signal)) {
         // Not by libc, which keeps two signals to itself; they may have been ignored by whoever started us.
         // SAFETY: the kernel reads at most 32 bytes of the live array; for SIGKILL and SIGSTOP it does nothing.
         unsafe {

@@ -18,6 +18,7 @@ use crate::init::{self, Ends, Report, Start};
 use crate::lines::Lines;
 use crate::plan::Plan;
 use crate::raw::{self, Fork};
+use crate::signals::Receiver;
 use crate::stdio::{Callback, Input, Output, Stdio};
 use crate::{Error, Sandbox};
 
@@ -32,8 +33,11 @@ pub(crate) fn run(sandbox: &Sandbox, command: &[&OsStr], stdio: Stdio<'_>) -> Re
         // So that the command can open /dev/stdout, which is our pipe. It can do without.
         let _ = rustix::fs::fchown(captured, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     }
+    let receiver = sandbox.grace.map(|_| Receiver::new(plan.signals));
+    let receiver = receiver.transpose().map_err(Error::system("receive signals"))?;
     let child = fork(&mut plan, ends)?;
-    let watch = Watch { report, captured, cancel: sandbox.cancel.as_ref().map(crate::Cancel::descriptor) };
+    let cancel = sandbox.cancel.as_ref().map(crate::Cancel::descriptor);
+    let watch = Watch { report, captured, cancel, receiver: receiver.as_ref() };
     let outcome = watch.until_the_end(&child, lines).map_err(Error::system("watch a sandbox"))?;
     drop(child);
     drop(lifeline);
@@ -139,6 +143,7 @@ struct Watch<'a> {
     report: OwnedFd,
     captured: Option<OwnedFd>,
     cancel: Option<BorrowedFd<'a>>,
+    receiver: Option<&'a Receiver>,
 }
 
 /// How a sandbox ended.
@@ -168,13 +173,17 @@ impl Watch<'_> {
                 self.cancel = None;
                 outcome = Outcome::Cancelled;
             }
+            if let Some(receiver) = self.receiver.filter(|_| ready.signalled) {
+                receiver.pass_on(child.0);
+            }
             if !ready.report {
                 continue;
             }
-            match self.read_report()? {
-                Some(report) if matches!(outcome, Outcome::Lost) => outcome = Outcome::Reported(report),
-                Some(_) => {}
-                None => break,
+            match (self.read_report()?, self.receiver) {
+                (Some(Report::Stopped(signal)), Some(receiver)) => receiver.stop(signal, child.0),
+                (Some(report), _) if matches!(outcome, Outcome::Lost) => outcome = Outcome::Reported(report),
+                (Some(_), _) => {}
+                (None, _) => break,
             }
         }
         // All writers are dead, unless a process forked by another thread still has copies of the descriptors
@@ -188,17 +197,19 @@ impl Watch<'_> {
         // The report's descriptor stands in for those we do not have; polling it more than once does no harm.
         let report = self.report.as_fd();
         let captured = self.captured.as_ref().map_or(report, AsFd::as_fd);
-        let mut fds = [report, captured, self.cancel.unwrap_or(report)]
+        let signals = self.receiver.map_or(report, Receiver::descriptor);
+        let mut fds = [report, captured, self.cancel.unwrap_or(report), signals]
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut fds, None) {
             Err(Errno::INTR) => return Ok(Ready::default()),
             other => other?,
         };
-        let [report, captured, cancelled] = fds.map(|fd| !fd.revents().is_empty());
+        let [report, captured, cancelled, signalled] = fds.map(|fd| !fd.revents().is_empty());
         Ok(Ready {
             report,
             captured: captured && self.captured.is_some(),
             cancelled: cancelled && self.cancel.is_some(),
+            signalled: signalled && self.receiver.is_some(),
         })
     }
 
@@ -243,6 +254,7 @@ struct Ready {
     report: bool,
     captured: bool,
     cancelled: bool,
+    signalled: bool,
 }
 
 fn explain(
@@ -262,7 +274,7 @@ fn explain(
             Err(Error::Step { step: describe(start).into(), hint: None, source: errno.into() })
         }
         Outcome::Cancelled => Err(Error::Cancelled),
-        Outcome::Lost => Err(Error::Killed { program: program() }),
+        Outcome::Lost | Outcome::Reported(Report::Stopped(_)) => Err(Error::Killed { program: program() }),
     }
 }
 

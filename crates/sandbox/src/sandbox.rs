@@ -2,6 +2,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use crate::options::{Bind, Capabilities, Devices, Namespaces, Network};
 use crate::{Cancel, Error, Stdio};
@@ -47,6 +48,7 @@ pub struct Sandbox {
     pub(crate) no_new_privileges: bool,
     pub(crate) keep_session: bool,
     pub(crate) keep_limits: bool,
+    pub(crate) grace: Option<Duration>,
     pub(crate) read_only: bool,
     pub(crate) sys: Option<Sys>,
     pub(crate) create_targets: bool,
@@ -73,6 +75,7 @@ impl Sandbox {
             no_new_privileges: false,
             keep_session: false,
             keep_limits: false,
+            grace: None,
             read_only: false,
             sys: None,
             create_targets: false,
@@ -222,6 +225,22 @@ impl Sandbox {
     #[must_use]
     pub fn keep_session(mut self, on: bool) -> Self {
         self.keep_session = on;
+        self
+    }
+
+    /// Passes the signals that this process receives during the run on to what runs inside, in place of their usual
+    /// effect here. Off by default.
+    ///
+    /// SIGTERM, SIGHUP, SIGINT and SIGQUIT go to every process inside, and what has not ended after `grace` is
+    /// killed. Others go to the command. Keys typed at a terminal that the command shares (see
+    /// [`Sandbox::keep_session`]) reach it without our help and do nothing here. When the command is stopped, this
+    /// process stops as well, for the sake of the shell it was started from. Signals that this process ignores are
+    /// ignored inside.
+    ///
+    /// Only for programs with one thread, or whose others block these signals.
+    #[must_use]
+    pub fn pass_signals(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
         self
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use layers::LayerName;
 
 /// Write layers into one file.
 ///
@@ -13,7 +14,7 @@ use clap::{Args, ValueEnum};
 pub(crate) struct Export {
     /// A layer. Can be given several times; the order is kept.
     #[arg(long, short, value_name = "NAME", required = true)]
-    pub(crate) layer: Vec<String>,
+    pub(crate) layer: Vec<LayerName>,
     /// The file.
     #[arg(long, value_name = "FILE")]
     pub(crate) dest: PathBuf,
@@ -37,7 +38,7 @@ pub(crate) struct Import {
     pub(crate) file: PathBuf,
     /// Give the layer this name; only for a file with one layer.
     #[arg(long, value_name = "NAME")]
-    pub(crate) rename: Option<String>,
+    pub(crate) rename: Option<LayerName>,
     /// `layers`, as `export` writes it, or `oci`, a layer of a container image, which needs --rename.
     #[arg(long, value_enum, value_name = "FORM", default_value = "layers")]
     pub(crate) format: Form,

@@ -1,15 +1,16 @@
 //! What makes, stacks, shows and removes layers.
 
 use clap::{Args, Subcommand};
+use layers::{LayerName, PointName};
 
 /// Create an empty layer.
 ///
 /// It is an error when there is a layer of this name already, in any store.
 #[derive(Debug, Args)]
 pub(crate) struct Create {
-    /// The name: letters, digits and `.`, `_`, `-`, `@`, `+`; it does not begin with a dot or a dash.
+    /// The name: without `/`, `:` and control characters, and not beginning with a dot or a dash.
     #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    pub(crate) name: LayerName,
 }
 
 /// Delete a layer.
@@ -19,7 +20,7 @@ pub(crate) struct Create {
 pub(crate) struct Delete {
     /// The layer.
     #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<LayerName>,
     /// Unmerge every merge point and delete every layer, those of the external store too. The setup and the root
     /// filesystem stay.
     #[arg(long)]
@@ -57,10 +58,10 @@ pub(crate) struct ListLayers {
 pub(crate) struct Merge {
     /// A layer, the lowest first. Can be given several times.
     #[arg(long, short, value_name = "NAME", required = true)]
-    pub(crate) layer: Vec<String>,
+    pub(crate) layer: Vec<LayerName>,
     /// The name of the merge point.
     #[arg(long, short, value_name = "POINT")]
-    pub(crate) merged_point: String,
+    pub(crate) merged_point: PointName,
 }
 
 /// Unmount a merge point.
@@ -71,7 +72,7 @@ pub(crate) struct Merge {
 pub(crate) struct Unmerge {
     /// The merge point.
     #[arg(value_name = "POINT")]
-    pub(crate) point: String,
+    pub(crate) point: PointName,
 }
 
 /// Move a layer from the runtime store to the external store.
@@ -82,7 +83,7 @@ pub(crate) struct Unmerge {
 pub(crate) struct Move {
     /// The layer.
     #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    pub(crate) name: LayerName,
 }
 
 /// Show where a layer is, what it holds and what uses it.
@@ -90,7 +91,7 @@ pub(crate) struct Move {
 pub(crate) struct Inspect {
     /// The layer.
     #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    pub(crate) name: LayerName,
 }
 
 /// Show what a layer changes.
@@ -103,7 +104,7 @@ pub(crate) struct Inspect {
 pub(crate) struct Diff {
     /// The layer.
     #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    pub(crate) name: LayerName,
 }
 
 /// Show how much space layers take.
@@ -111,7 +112,7 @@ pub(crate) struct Diff {
 pub(crate) struct DiskUse {
     /// The layers; all of them when none is given.
     #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
+    pub(crate) names: Vec<LayerName>,
     /// Print bytes instead of KiB, MiB and GiB.
     #[arg(long, short)]
     pub(crate) bytes: bool,
@@ -125,10 +126,10 @@ pub(crate) struct DiskUse {
 pub(crate) struct Flatten {
     /// A layer, the lowest first. Can be given several times.
     #[arg(long, short, value_name = "NAME", required = true)]
-    pub(crate) layer: Vec<String>,
+    pub(crate) layer: Vec<LayerName>,
     /// The name of the new layer.
     #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    pub(crate) name: LayerName,
 }
 
 /// Check the stores.

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
+use layers::{Bind, LayerName, PointName, Transfer};
 
 /// Run a command in a merge point.
 ///
@@ -22,14 +24,14 @@ use clap::{Args, ValueEnum};
 pub(crate) struct Run {
     /// The merge point.
     #[arg(long, short, value_name = "POINT")]
-    pub(crate) merged_point: String,
+    pub(crate) merged_point: PointName,
     /// Show a file or folder of the machine inside. Can be given several times; done in the given order.
     ///
     /// `type=bind,src=PATH,dst=PATH` with any of `ro` or `rw`, `recursive` or `nonrecursive`; rw and nonrecursive unless
     /// told otherwise. `source` is the same as `src`; `target` and `destination` are the same as `dst`; `readonly` is the
     /// same as `ro`. A missing destination is made, and removed afterwards if it is still empty.
-    #[arg(long, value_name = "BIND")]
-    pub(crate) mount: Vec<OsString>,
+    #[arg(long, value_name = "BIND", value_parser = OsStringValueParser::new().try_map(|text| Bind::parse(&text)))]
+    pub(crate) mount: Vec<Bind>,
     /// The folder inside in which the command starts [default: /].
     #[arg(long, short, value_name = "DIR")]
     pub(crate) workdir: Option<PathBuf>,

@@ -101,7 +101,7 @@ fn every_verb_of_the_contract() {
 #[test]
 fn every_run_of_the_contract() {
     const BIND: &str = "type=bind,src=/tmp/example dir,dst=/tmp/example dir,rw,nonrecursive";
-    const SOURCE: &str = "type=bind,source=S,dst=D,nonrecursive";
+    const SOURCE: &str = "type=bind,source=S,dst=/D,nonrecursive";
     let mount = format!("--mount={BIND}");
     let one_word = format!("--mount {BIND}");
     understood(&[
@@ -123,8 +123,8 @@ fn every_run_of_the_contract() {
                 "-c",
                 "exit 3",
             ],
-            "Run(Run { merged_point: \"MP\", mount: [\"type=bind,src=/tmp/example dir,dst=/tmp/example \
-             dir,rw,nonrecursive\"], workdir: Some(\"/a b\"), env: [\"DEBIAN_FRONTEND=noninteractive\", \
+            "Run(Run { merged_point: \"MP\", mount: [Bind { source: \"/tmp/example dir\", \
+             target: \"/tmp/example dir\" }], workdir: Some(\"/a b\"), env: [\"DEBIAN_FRONTEND=noninteractive\", \
              \"K=--V\"], env_file: [\"/e\"], all_devices: true, limits: Limits {}, command: [\"zsh\", \"-i\", \
              \"-c\", \"exit 3\"] })",
         ),
@@ -144,8 +144,8 @@ fn every_run_of_the_contract() {
                 "-c",
                 "/root/layer-deps/install-executor.sh",
             ],
-            "Run(Run { merged_point: \"m1\", mount: [\"type=bind,source=S,dst=D,nonrecursive\", \
-             \"type=bind,source=S,dst=D,nonrecursive\"], workdir: Some(\"/root\"), limits: Limits {}, command: \
+            "Run(Run { merged_point: \"m1\", mount: [Bind { source: \"S\", target: \"/D\" }, Bind { source: \"S\", \
+             target: \"/D\" }], workdir: Some(\"/root\"), limits: Limits {}, command: \
              [\"zsh\", \"-i\", \"-c\", \"/root/layer-deps/install-executor.sh\"] })",
         ),
         (
@@ -168,8 +168,8 @@ fn every_run_of_the_contract() {
         (
             "flag and value in one word, and the name that a flag had for a day",
             &["run", &one_word, "--env K=a b", "--all-device", "--merged-point=m", "true"],
-            "Run(Run { merged_point: \"m\", mount: [\"type=bind,src=/tmp/example dir,dst=/tmp/example \
-             dir,rw,nonrecursive\"], env: [\"K=a b\"], all_devices: true, limits: Limits {}, command: [\"true\"] \
+            "Run(Run { merged_point: \"m\", mount: [Bind { source: \"/tmp/example dir\", \
+             target: \"/tmp/example dir\" }], env: [\"K=a b\"], all_devices: true, limits: Limits {}, command: [\"true\"] \
              })",
         ),
         (
@@ -243,6 +243,8 @@ fn wrong_usage_is_told() {
         ("no layers", &["merge", "-m", "m"], "--layer <NAME>"),
         ("delete nothing", &["delete"], "NAME"),
         ("a mode that is not known", &["cp", "--mode", "host2host", "a", "b"], "host2layer"),
+        ("a bad bind", &["run", "--mount", "src=/a,dst=/b,rx", "-m", "m", "x"], "`rx` is not known here"),
+        ("a bad name", &["create", "a/b"], "it contains `/` or `:`"),
         ("used and unused", &["list", "layers", "--used", "--unused"], "cannot be used with"),
     ];
     for (summary, words, want) in table {

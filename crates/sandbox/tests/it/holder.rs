@@ -1,6 +1,7 @@
 //! The process that keeps a mount, started by an ordinary user and by root.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,8 +9,8 @@ use ovmlayer_sandbox::overlay::upper_in_use;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::place::{Background, Place, read};
-use crate::support::Who;
+use crate::place::{Background, Place, overlay, read};
+use crate::support::{Outcome, Who, first_subordinate_id, user_id};
 
 /// An overlay kept at a place.
 struct Kept {
@@ -177,4 +178,44 @@ fn root_can_join_a_users_holder() {
     let root = Place::new();
     let words = [Path::new("join"), &kept.lease, "cat".as_ref(), &kept.target.join("name")];
     assert_eq!(root.run(&words).ok(), "lower");
+}
+
+#[test]
+fn root_sees_what_a_user_did_in_layers() {
+    let kept = Kept::new(Who::User);
+    let lower = kept.place.path().join("lower");
+    fs::create_dir(lower.join("dir")).unwrap();
+    fs::write(lower.join("dir/old"), "x").unwrap();
+    std::os::unix::fs::chown(lower.join("dir"), Some(user_id()), Some(user_id())).unwrap();
+    kept.hold();
+    let script = "cd \"$1\" && rm -r dir name && mkdir dir && echo new >dir/new && chown 7:8 dir/new";
+    assert_eq!(Outcome::of(&kept.join(script).output().unwrap()).ok(), "");
+    kept.release();
+    overlay(&[&kept.upper, &lower], None).mount(&kept.target).unwrap();
+    let names =
+        |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    assert_eq!(names(&kept.target), ["dir"]);
+    assert_eq!(names(&kept.target.join("dir")), ["new"]);
+    // Owners are those of the user's map.
+    let owner = fs::metadata(kept.target.join("dir/new")).unwrap().uid();
+    assert_eq!(owner, first_subordinate_id() + 6);
+}
+
+#[test]
+fn a_holder_that_cannot_be_seen_is_no_less_one() {
+    let kept = Kept::new(Who::Root);
+    let pid = kept.hold();
+    let mut asking = Command::new("unshare");
+    let ask = kept.place.command(&[Path::new("holder"), &kept.lease]);
+    asking.args(["--pid", "--fork", "--kill-child"]).arg(ask.get_program()).args(ask.get_args());
+    assert_eq!(Outcome::of(&asking.output().unwrap()).ok(), "Elsewhere\n");
+    assert_eq!(kept.holder(), format!("{pid}\n"));
+}
+
+#[test]
+fn a_lock_of_another_kind_makes_no_holder() {
+    let kept = Kept::new(Who::User);
+    let file = fs::File::create(&kept.lease).unwrap();
+    file.lock().unwrap();
+    assert_eq!(kept.holder(), "Free\n");
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod command;
+mod disk;
+mod file_systems;
 mod foreign;
 mod holder;
 mod in_use;
@@ -11,4 +13,6 @@ mod machine;
 mod mounts;
 mod overlays;
 mod place;
+mod signals;
 mod support;
+mod terminal;

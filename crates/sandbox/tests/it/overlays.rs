@@ -1,12 +1,16 @@
 //! Overlay mounts as root: what is mounted, what the mount table says of it, whether an upper is in use.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ovmlayer_sandbox::overlay::{MAX_LOWERS, Overlay, Upper, Xattrs};
 use ovmlayer_sandbox::{Error, mounts};
 
+use rustix::mount::MountPropagationFlags;
+
 use crate::place::{Place, overlay, read};
+use crate::support::Who;
 
 #[test]
 fn the_first_lower_is_the_top_one_and_the_upper_above_it() {
@@ -77,7 +81,7 @@ fn the_kernels_limit_is_reached_and_not_passed() {
         "cannot stack 501 layers: the kernel takes 500 below the top; make one of several with `ovmlayer flatten`"
     );
     for lowers in [&paths[..0], &paths[..1]] {
-        assert!(matches!(overlay(lowers, None).probe(), Err(Error::Plan { .. })));
+        assert!(matches!(overlay(lowers, None).probe(), Err(Error::TooFewLowers { needed: 2, .. })));
     }
 }
 
@@ -101,6 +105,77 @@ fn what_the_kernel_refuses_is_explained() {
         assert!(error.starts_with("cannot ") && error.contains(expected), "{summary}: {error}");
     }
     assert_eq!(place.mounted(), []);
+}
+
+#[test]
+fn each_upper_says_all_that_was_done_to_it() {
+    for xattrs in [Xattrs::User, Xattrs::Trusted] {
+        let place = Place::new();
+        let (lower, empty, target) = (place.layer("lower"), place.directory("empty"), place.directory("m"));
+        for name in ["replaced", "removed", "moved"] {
+            fs::create_dir(lower.join(name)).unwrap();
+            fs::write(lower.join(name).join("old"), "x").unwrap();
+        }
+        let upper = place.upper("upper").unwrap();
+        let stack = |lowers: &[&Path], upper| Overlay { xattrs, ..overlay(lowers, upper) };
+        stack(&[&lower], Some(upper.clone())).mount(&target).unwrap();
+        fs::remove_dir_all(target.join("replaced")).unwrap();
+        fs::create_dir(target.join("replaced")).unwrap();
+        fs::remove_dir_all(target.join("removed")).unwrap();
+        // A directory of a lower cannot be renamed, as that would be a hint to its content and not a copy.
+        let moved = fs::rename(target.join("moved"), target.join("elsewhere"));
+        assert_eq!(moved.unwrap_err().kind(), std::io::ErrorKind::CrossesDevices);
+        fs::set_permissions(target.join("name"), fs::Permissions::from_mode(0o600)).unwrap();
+        mounts::unmount(&target, false).unwrap();
+        let prefix = if xattrs == Xattrs::User { "user" } else { "trusted" };
+        let mut mark = [0; 8];
+        let name = format!("{prefix}.overlay.opaque");
+        assert_eq!(rustix::fs::getxattr(upper.upper.join("replaced"), name, &mut mark[..]), Ok(1));
+        assert_eq!(fs::metadata(upper.upper.join("removed")).unwrap().rdev(), 0);
+        assert_eq!(read(&upper.upper.join("name")), "lower", "a copy that is whole");
+        // As a lower among other neighbours.
+        stack(&[&empty, &upper.upper, &lower], None).mount(&target).unwrap();
+        assert_eq!(fs::read_dir(target.join("replaced")).unwrap().count(), 0);
+        assert!(!target.join("removed").exists());
+        assert_eq!(read(&target.join("moved/old")), "x");
+    }
+}
+
+#[test]
+fn marks_that_cannot_be_seen_are_an_error() {
+    for who in Who::EVERYONE {
+        let place = Place::of(who);
+        let [target, upper, work, lower] = ["m", "upper", "work", "lower"].map(|name| place.directory(name));
+        let outcome = place.run(&[Path::new("probe-trusted"), &target, &upper, &work, &lower]);
+        assert!(outcome.err.contains("run as root of the machine"), "{who:?} {outcome:?}");
+    }
+}
+
+#[test]
+fn an_upper_is_not_mounted_twice() {
+    let place = Place::new();
+    let [a, first, second] = ["a", "first", "second"].map(|name| place.directory(name));
+    let upper = place.upper("u").unwrap();
+    let again = Upper { work: place.directory("other.work"), ..upper.clone() };
+    overlay(&[&a], Some(upper)).mount(&first).unwrap();
+    let user = fs::File::open(&first).unwrap();
+    let mount = || overlay(&[&a], Some(again.clone())).mount(&second);
+    assert!(matches!(mount(), Err(Error::UpperInUse { .. })));
+    mounts::unmount(&first, true).unwrap();
+    assert!(matches!(mount(), Err(Error::UpperInUse { .. })), "a process still has it");
+    drop(user);
+    mount().unwrap();
+}
+
+#[test]
+fn mounts_beneath_stay_here() {
+    let place = Place::new();
+    let target = place.directory("m");
+    rustix::mount::mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).unwrap();
+    overlay(&[&place.layer("a")], place.upper("u")).mount(&target).unwrap();
+    let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let line = table.lines().find(|line| line.contains(target.to_str().unwrap())).unwrap();
+    assert!(line.contains(" rw,relatime - overlay "), "{line}");
 }
 
 #[test]
