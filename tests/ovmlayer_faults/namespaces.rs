@@ -290,20 +290,35 @@ fn an_ordinary_users_process_that_is_killed() {
 }
 
 #[test]
-fn an_ordinary_user_does_not_hold_what_root_has() {
-    let root = stage();
+fn an_ordinary_user_beside_root() {
     let user = TestUser::create();
     let stage = Stage::new(Some(&user));
-    root.ok(MERGE);
     stage.ok(["create", "own"]);
-    // Its namespace begins with a copy of all mounts.
-    stage.ok(["merge", "-l", "own", "-m", "own"]);
-    root.ok(["unmerge", "p"]);
-    root.ok(MERGE);
-    root.ok(["unmerge", "p"]);
-    root.ok(["delete", "top"]);
-    assert_eq!(stage.ok(["run", "--merged-point=own", "echo", "well"]), "well\n");
-    stage.ok(["unmerge", "own"]);
+    for spread in [true, false] {
+        let disk = SmallDisk::new(Kind::Ext4, 16);
+        let how = if spread { "--make-shared" } else { "--make-private" };
+        run(Command::new(tool("mount")).arg(how).arg(disk.path()));
+        let root = Stage::bare(None).runtime_in(&disk.path());
+        root.setup();
+        ["low", "top"].iter().for_each(|name| assert_eq!(root.ok(["create", name]), ""));
+        root.ok(MERGE);
+        // Its namespace begins with a copy of all mounts.
+        stage.ok(["merge", "-l", "own", "-m", "own"]);
+        root.ok(["unmerge", "p"]);
+        if spread {
+            root.ok(MERGE);
+        } else {
+            // Where unmounting does not spread, the copy holds the top; that must be said, and end with the copy.
+            let refused = message(&root.output(MERGE));
+            assert!(refused.contains("`top`"), "{refused}");
+        }
+        assert_eq!(stage.ok(["run", "--merged-point=own", "echo", "well"]), "well\n");
+        stage.ok(["unmerge", "own"]);
+        root.ok(["unmerge", "p"]);
+        root.ok(MERGE);
+        root.ok(["unmerge", "p"]);
+        root.ok(["delete", "top"]);
+    }
 }
 
 #[test]
