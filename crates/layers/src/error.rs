@@ -223,7 +223,7 @@ pub enum Error {
     },
     /// Something cannot be copied.
     #[error(transparent)]
-    Copy(#[from] crate::CopyError),
+    Copy(crate::CopyError),
     /// The layer lies in its store as an archive, which has no folder to look into.
     #[error("layer `{name}` is kept as an archive; export it, or import it into the runtime store, to look into it")]
     Archived {

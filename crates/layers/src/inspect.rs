@@ -30,7 +30,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`crate::Error::UnknownLayer`]; when its contents cannot be counted.
-    pub fn inspect(&self, name: &LayerName) -> Result<Inspection> {
+    pub fn inspect_layer(&self, name: &LayerName) -> Result<Inspection> {
         let layer = self.locate(name)?;
         let uses = uses(&self.merge_points()?, name);
         let holds = self.disk_use(&layer)?;

@@ -125,7 +125,7 @@ impl Engine {
     /// by whoever meets it, while a mount without a lease is not seen from other namespaces.
     fn mount(&self, stack: Stack, point: &PointName, gate: &StoreLock) -> Result<PathBuf> {
         match self.state(point, gate)? {
-            State::Free { .. } => {}
+            State::Free { .. } => self.forget_runs(point),
             State::Here(..) | State::Held(..) | State::Elsewhere(_) => {
                 return Err(Error::PointExists { point: point.clone() });
             }

@@ -82,6 +82,7 @@ impl Engine {
 
     /// Removes the lease and the work folder of a merge point that is not mounted any more.
     fn forget(&self, point: &PointName, lease: Option<&Lease>, _gate: &StoreLock) -> Result<()> {
+        self.forget_runs(point);
         if let Some(lease) = lease {
             self.remove_work(&self.runtime().path(WORK).join(&lease.work));
         }

@@ -8,7 +8,7 @@ mod setup;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use archive::{Export, Form, Import};
-pub(crate) use layer::{Create, Delete, Diff, DiskUse, Flatten, Fsck, Inspect, List, Merge, Move, Unmerge};
+pub(crate) use layer::{Create, Delete, Diff, DiskUse, Flatten, Fsck, Inspect, List, ListLayers, Merge, Move, Unmerge};
 pub(crate) use run::{Copy, Direction, Run};
 pub(crate) use setup::{Folder, Mode, Setup};
 

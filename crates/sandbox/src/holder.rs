@@ -116,7 +116,7 @@ fn prepare<E: std::error::Error>(
     answer: &OwnedFd,
     mount: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), String> {
-    raw::reset_signals();
+    raw::reset_signals(&[]);
     raw::block_all_but(libc::SIGTERM);
     let system = |doing: &'static str| move |errno: Errno| format!("cannot {doing}: {errno}");
     rustix::process::setsid().map_err(system("start a session"))?;

@@ -115,10 +115,15 @@ impl<'u> Program<'u> {
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder().join(name);
         fs::write(&path, text).unwrap_or_else(|error| panic!("cannot write {path:?}: {error}"));
-        if let Some(user) = self.user {
-            user.own(&path);
-        }
+        self.own(&path);
         path
+    }
+
+    /// Gives what is at `path`, in the program's folder, to the user that it runs as.
+    pub fn own(&self, path: &Path) {
+        if let Some(user) = self.user {
+            user.own(path);
+        }
     }
 
     /// The command that [`Self::run`] runs, for tests that need its process.

@@ -64,7 +64,7 @@ impl Engine {
     pub fn copy(&self, transfer: &Transfer, keep_owner: bool) -> Result<Copied> {
         match transfer {
             Transfer::HostToLayer { source, layer, inside } => {
-                let source = HostSource::open(source)?;
+                let source = HostSource::open(source).map_err(Error::Copy)?;
                 let uses = inspect::uses(&self.merge_points()?, layer);
                 match uses.iter().find(|used| used.top) {
                     Some(used) => self.into_merged(&source, &used.point, inside, keep_owner),
@@ -72,20 +72,20 @@ impl Engine {
                 }
             }
             Transfer::HostToMerged { source, point, inside } => {
-                self.into_merged(&HostSource::open(source)?, point, inside, keep_owner)
+                self.into_merged(&HostSource::open(source).map_err(Error::Copy)?, point, inside, keep_owner)
             }
             Transfer::LayerToHost { layer, inside, folder } => {
-                let folder = HostFolder::open(folder)?;
+                let folder = HostFolder::open(folder).map_err(Error::Copy)?;
                 self.enter()?;
                 let locked = self.lock_one_layer(layer, Access::Shared)?;
                 let root = open_layer(&locked.layer)?;
-                Ok(folder.copy_from(&root, inside, keep_owner)?)
+                folder.copy_from(&root, inside, keep_owner).map_err(Error::Copy)
             }
             Transfer::MergedToHost { point, inside, folder } => {
-                let folder = HostFolder::open(folder)?;
+                let folder = HostFolder::open(folder).map_err(Error::Copy)?;
                 let path = self.join(point)?;
                 let root = Root::open(&path, Links::Refuse).map_err(Error::tree("open", &path))?;
-                Ok(folder.copy_from(&root, inside, keep_owner)?)
+                folder.copy_from(&root, inside, keep_owner).map_err(Error::Copy)
             }
         }
     }
@@ -100,7 +100,7 @@ impl Engine {
         let path = self.join(point)?;
         let root = Root::open(&path, Links::Refuse).map_err(Error::tree("open", &path))?;
         let target = Inside { root: &root, below: None, opaque: None, store: self.runtime().root() };
-        Ok(source.copy_into(inside, &target, keep_owner)?)
+        source.copy_into(inside, &target, keep_owner).map_err(Error::Copy)
     }
 
     fn into_layer(
@@ -125,7 +125,7 @@ impl Engine {
         let opaque = format!("{}opaque", layer.store.form().prefix());
         let target =
             Inside { root: &root, below: Some(&below), opaque: Some(&opaque), store: layer.store.root() };
-        Ok(source.copy_into(inside, &target, keep_owner)?)
+        source.copy_into(inside, &target, keep_owner).map_err(Error::Copy)
     }
 
     fn lock_one_layer(&self, name: &LayerName, access: Access) -> Result<Locked> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
-use layers::{Bind, LayerName, PointName, Transfer};
+use layers::{Bind, PointName};
 
 /// Run a command in a merge point.
 ///

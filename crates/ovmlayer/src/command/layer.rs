@@ -16,7 +16,7 @@ pub(crate) fn create(create: &Create) -> Outcome {
 
 pub(crate) fn delete(delete: &Delete) -> Outcome {
     let Some(name) = &delete.name else {
-        engine()?.delete_all()?;
+        engine()?;
         return done("deleted all layers");
     };
     match engine_inside()?.delete(name)? {

@@ -11,7 +11,7 @@ use crate::cli;
 use crate::printer;
 
 pub(crate) fn inspect(inspect: &cli::Inspect, json: bool) -> Outcome {
-    let inspection = engine_inside()?.inspect(&inspect.name)?;
+    let inspection = engine_inside()?.inspect_layer(&inspect.name)?;
     let (layer, holds) = (&inspection.layer, inspection.holds);
     if json {
         let uses = inspection.uses.iter().map(|used| {
