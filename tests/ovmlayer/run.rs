@@ -183,6 +183,8 @@ fn the_machine_can_be_reached_by_name(stage: &Stage<'_>) {
     merged(stage);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its number").port();
+    // Whoever connects is hung up on.
+    std::thread::spawn(move || listener.incoming().for_each(drop));
     let out = stage.sh("m", &format!("cat /etc/resolv.conf /etc/hosts; nc 127.0.0.1 {port} </dev/null && echo reached"));
     let files = ["/etc/resolv.conf", "/etc/hosts"].map(|path| fs::read_to_string(path).unwrap_or_default());
     assert_eq!(out, format!("{}{}reached\n", files[0], files[1]));
@@ -251,6 +253,6 @@ fn runs_side_by_side(stage: &Stage<'_>) {
 
 fn its_processes_are_its_own(stage: &Stage<'_>) {
     merged(stage);
-    let out = stage.sh("m", "id -u; echo $$; ps | grep -c cargo");
+    let out = stage.sh("m", "id -u; echo $$; ps | grep -c cargo || true");
     assert!(out.starts_with("0\n") && out.ends_with("\n0\n"), "{out}");
 }

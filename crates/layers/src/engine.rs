@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::store::{Role, Store};
-use crate::{Archiver, Config, Environment, Error, LayerName, Result};
+use crate::usage::is_mount_point;
+use crate::{Archiver, Config, Environment, Error, Form, Ids, LayerName, Result};
 
 /// The stores of a configuration. Nothing is kept in memory that another process could change.
 #[derive(Debug)]
@@ -33,11 +34,19 @@ impl Engine {
         Self::with_config(env, config)
     }
 
-    /// Opens the stores of a given configuration.
+    /// Opens the stores of a given configuration; mounts the volume of the runtime store if that is not mounted.
     ///
     /// # Errors
     /// As [`Engine::open`].
     pub fn with_config(env: &Environment, config: Config) -> Result<Self> {
+        if let Some(volume) = &config.volume
+            && env.is_root()
+            && !is_mount_point(&config.runtime)
+        {
+            // The machine was started again.
+            crate::setup::attach(volume, &config.runtime)?;
+            Store::create(&config.runtime, Role::Runtime, Form::User, Ids::current()?)?;
+        }
         let mut stores = vec![Arc::new(Store::open(&config.runtime, Role::Runtime)?)];
         if let Some(path) = &config.external {
             stores.push(Arc::new(Store::open(path, Role::External)?));

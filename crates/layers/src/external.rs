@@ -7,7 +7,7 @@ use crate::copy::{self, Failure, Source};
 use crate::layer::{find_in, sync_tree};
 use crate::lock::{Access, LayerLock};
 use crate::staging::{self, Staging, Trash};
-use crate::store::{ARCHIVES, LAYERS, Role};
+use crate::store::{ARCHIVES, LAYERS, MOVING};
 use crate::usage::Usage;
 use crate::{Engine, Error, Layer, LayerName, Result, record};
 
@@ -70,6 +70,9 @@ impl Engine {
         }
         let there = external.lock()?;
         let mut trash = Vec::new();
+        // Should we be killed between the two renames, this tells that the layer is in both stores by our doing.
+        let mark = self.runtime().folder(MOVING)?.join(name);
+        File::create(&mark).map_err(Error::io("create", &mark))?;
         if archived {
             // The layer is still in the runtime store, so it is somewhere at every moment.
             let folder = external.layer_path(name);
@@ -98,6 +101,7 @@ impl Engine {
         }
         drop(there);
         trash.push(Trash::take(self.runtime(), &layer.path, &gate)?);
+        let _ = fs::remove_file(&mark);
         drop(gate);
         Ok(if archived { Moved::Archive } else { Moved::Folder })
     }
@@ -124,12 +128,17 @@ impl Engine {
         Ok((staging, true))
     }
 
-    /// Whether a layer can only be in one of these stores at a time; see [`crate::Engine::fsck`].
-    pub(crate) fn is_doubled(&self, name: &LayerName) -> Result<bool> {
-        let mut places = 0;
-        for store in self.stores().iter().filter(|store| store.role() != Role::ReadOnly) {
-            places += usize::from(find_in(store, name)?.is_some());
+    /// The layers whose move to the external store has begun, and whether the layer is in both stores now.
+    pub(crate) fn moving(&self) -> Result<Vec<(LayerName, bool)>> {
+        let mut moving = Vec::new();
+        for name in staging::names(&self.runtime().path(MOVING))? {
+            let Some(name) = name.to_str().and_then(|name| LayerName::new(name).ok()) else { continue };
+            let (here, there) = (find_in(self.runtime(), &name)?, find_in(self.external()?, &name)?);
+            // While the move goes on, the layer is locked.
+            if here.as_ref().is_none_or(|here| LayerLock::now(&here.path).is_some()) {
+                moving.push((name, here.is_some() && there.is_some()));
+            }
         }
-        Ok(places > 1)
+        Ok(moving)
     }
 }

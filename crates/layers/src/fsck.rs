@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::lock::LayerLock;
 use crate::name::BASE_ROOTFS;
-use crate::store::{LAYERS, Role, STAGING, TRASH, UNPACKED};
+use crate::store::{LAYERS, MOVING, Role, STAGING, TRASH, UNPACKED};
 use crate::usage::Usage;
 use crate::{Engine, Ids, LayerName, Result, lease, staging};
 
@@ -139,9 +139,11 @@ impl Engine {
                 }
             }
         }
-        for name in self.runtime().layer_names()? {
-            if self.is_doubled(&name)? {
+        for (name, in_both) in self.moving()? {
+            if in_both {
                 found(Problem::InTwoStores, self.runtime().layer_path(&name));
+            } else {
+                found(Problem::Unfinished, self.runtime().path(MOVING).join(name));
             }
         }
         let gate = self.runtime().lock()?;

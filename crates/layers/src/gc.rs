@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::lock::StoreLock;
 use crate::record::UNFINISHED;
-use crate::store::{LEASES, MERGED, Role, WORK};
+use crate::store::{LEASES, MERGED, MOVING, Role, WORK};
 use crate::usage::{Usage, is_mount_point};
 use crate::{Engine, Error, Result, lease, staging, unpacked};
 
@@ -34,6 +34,11 @@ impl Engine {
             if store.role() != Role::ReadOnly && store.writable("remove what is left over").is_ok() {
                 garbage.unfinished += staging::sweep(store)?;
             }
+        }
+        for (name, in_both) in self.moving()? {
+            // One that is in both stores is still needed to tell that.
+            let mark = self.runtime().path(MOVING).join(name);
+            garbage.unfinished += usize::from(!in_both && fs::remove_file(mark).is_ok());
         }
         let gate = self.runtime().lock()?;
         let usage = Usage::of(self, &gate)?;

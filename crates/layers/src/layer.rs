@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::lock::{Access, LayerLock, StoreLock};
 use crate::staging::{self, Staging, Trash};
-use crate::store::{Role, Store};
+use crate::store::{MOVING, Role, Store};
 use crate::usage::Usage;
 use crate::{Engine, Error, LayerName, Result};
 
@@ -208,6 +208,8 @@ impl Engine {
                 // When it has gone meanwhile, there may be a new one.
                 let Some(lock) = LayerLock::wait(&layer.path, Access::Exclusive)? else { continue };
                 self.discard(&layer, &lock, "delete")?;
+                // A move that had begun is over.
+                let _ = fs::remove_file(self.runtime().path(MOVING).join(name));
                 deleted = Deleted::Gone;
             }
         }

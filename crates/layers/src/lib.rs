@@ -20,7 +20,8 @@
 //! work/POINT.RANDOM/    the work folder of one mount     ┐
 //! merged/POINT/         the mount point                  │ runtime store only
 //! lease/POINT.json      who mounted it and with what     │
-//! unpacked/NAME.STAMP/  an archived layer, to be mounted ┘
+//! unpacked/NAME.STAMP/  an archived layer, to be mounted │
+//! moving/NAME           a move that has begun            ┘
 //! ```
 //!
 //! # What holds at every moment
@@ -52,8 +53,10 @@ mod name;
 mod overlay_form;
 mod record;
 mod run;
+mod setup;
 mod staging;
 mod store;
+mod system;
 mod unmerge;
 mod unpacked;
 mod usage;
@@ -75,6 +78,7 @@ pub use lock::{Access, LayerLock, StoreLock};
 pub use merge::Merged;
 pub use name::{LayerName, PointName};
 pub use run::{Bind, BindError, Request, exit_code};
+pub use setup::{SetUp, Setup};
 pub use staging::Staging;
 
 pub use store::{Form, Ids, Role, Store};

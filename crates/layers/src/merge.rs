@@ -149,8 +149,10 @@ impl Engine {
 
     /// Mounts in this namespace.
     fn attach(&self, stack: &Stack, gate: &StoreLock) -> Result<()> {
-        self.refuse_used_top(stack, gate)?;
-        stack.overlay.mount(&stack.target).map_err(Error::sandbox("mount the layers"))
+        match stack.overlay.mount(&stack.target) {
+            Err(sandbox::Error::UpperInUse { .. }) => Err(self.top_in_use(stack, gate)?),
+            mounted => mounted.map_err(Error::sandbox("mount the layers")),
+        }
     }
 
     /// Starts a process that mounts in namespaces of its own, and keeps the mount.
@@ -168,23 +170,18 @@ impl Engine {
         }
     }
 
-    /// One upper is never mounted twice, whoever has it mounted already and wherever.
-    fn refuse_used_top(&self, stack: &Stack, gate: &StoreLock) -> Result<()> {
-        let (Some(top), Some(upper)) = (stack.locked.last(), &stack.overlay.upper) else { return Ok(()) };
-        let name = &top.layer.name;
-        let used = sandbox::overlay::upper_in_use(&upper.upper)
-            .map_err(Error::sandbox(format!("find out whether layer `{name}` is in use")))?;
-        if !used {
-            return Ok(());
-        }
+    /// The error for a last layer that is mounted for writing already, whoever has it and wherever.
+    fn top_in_use(&self, stack: &Stack, gate: &StoreLock) -> Result<Error> {
+        let Some(Locked { layer, .. }) = stack.locked.last() else { return Ok(Error::NoLayers) };
+        let name = &layer.name;
         // A merge point that has it last will not go away by waiting.
         let points = self.usage(gate)?.points;
-        match points.into_iter().find(|point| point.layers.last() == Some(name)) {
+        Ok(match points.into_iter().find(|point| point.layers.last() == Some(name)) {
             Some(point) => {
-                Err(Error::Used { doing: "write to", name: name.clone(), point: point.name.to_string() })
+                Error::Used { doing: "write to", name: name.clone(), point: point.name.to_string() }
             }
-            None => Err(Error::UpperInUse { name: name.clone() }),
-        }
+            None => Error::UpperInUse { name: name.clone() },
+        })
     }
 
     fn warnings(&self, depth: usize) -> Vec<String> {

@@ -25,6 +25,8 @@ pub(crate) const MERGED: &str = "merged";
 pub(crate) const LEASES: &str = "lease";
 /// Archived layers, unpacked so that they can be mounted.
 pub(crate) const UNPACKED: &str = "unpacked";
+/// A mark per layer whose move to the external store has begun.
+pub(crate) const MOVING: &str = "moving";
 /// Lists of what `run` made in a merge point.
 pub(crate) const RUNS: &str = "run";
 

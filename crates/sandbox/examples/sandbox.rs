@@ -8,6 +8,8 @@
 //!   --file TO TEXT          show a file with these contents
 //!   --memory AT MODE        an empty directory in memory
 //!   --create-targets        make missing targets in the root
+//!   --placeholders          the same, tell which, and remove them afterwards
+//!   --resolver              the machine's resolv.conf and hosts
 //!   --env NAME=VALUE        a variable                     --work-in PATH      where to start
 //!   --user UID:GID          not as root                    --read-only         the root itself
 //!   --all-capabilities      as much root as can be         --sys               show /sys
@@ -16,6 +18,7 @@
 //!   --shared                host name, IPC and control groups of the machine
 //!   --keep-session          the caller's terminal          --keep-limits       the caller's limits
 //!   --pass-signals MS       to what runs inside, with so many milliseconds to end
+//!   --memory-limit BYTES    of all together                --cpus N --pids N   likewise
 //!   --lines                 print the output line by line, with a mark
 //!   --input TEXT            standard input
 //!   --cancel-on LINE        end the command when it prints LINE (with --lines)
@@ -28,16 +31,18 @@
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use ovmlayer_sandbox::foreign::{self, Registration, Support};
 use ovmlayer_sandbox::{
-    Architecture, Bind, Cancel, Capabilities, Devices, Error, IdMap, Input, Namespaces, Network, Output,
-    Sandbox, Stdio, exit_code, probe,
+    Architecture, Bind, Cancel, Capabilities, Devices, Error, IdMap, Input, Limits, Namespaces, Network,
+    Output, Sandbox, Stdio, exit_code, make_placeholders, probe, remove_placeholders,
 };
 
 struct Options {
+    root: PathBuf,
     sandbox: Sandbox,
     command: Vec<String>,
     lines: bool,
@@ -46,6 +51,7 @@ struct Options {
     cancel: Cancel,
     times: usize,
     threads: usize,
+    placeholders: bool,
     _registration: Option<Registration>,
 }
 
@@ -54,6 +60,8 @@ fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result
     let mut sandbox = Sandbox::new("/").cancel(&cancel);
     let mut registration = None;
     let (mut lines, mut input, mut cancel_on, mut times, mut threads) = (false, None, None, 1, 1);
+    let mut placeholders = false;
+    let mut limits = Limits::default();
     let mut arguments = arguments.peekable();
     while let Some(option) = arguments.next_if(|argument| argument.starts_with("--")) {
         let mut value = || arguments.next().ok_or_else(|| format!("{option} needs a value"));
@@ -66,6 +74,11 @@ fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result
             "--memory" => {
                 let target = value()?;
                 sandbox.memory(target, u32::from_str_radix(&value()?, 8).map_err(|e| e.to_string())?)
+            }
+            "--resolver" => sandbox.resolver(true),
+            "--placeholders" => {
+                placeholders = true;
+                sandbox.create_targets(true)
             }
             "--create-targets" => sandbox.create_targets(true),
             "--env" => {
@@ -90,6 +103,18 @@ fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result
             "--pass-signals" => {
                 let grace = value()?.parse().map_err(|_| "--pass-signals takes a number")?;
                 sandbox.pass_signals(Duration::from_millis(grace))
+            }
+            "--memory-limit" => {
+                limits.memory = Some(value()?.parse().map_err(|_| "--memory-limit takes a number")?);
+                sandbox.limits(limits)
+            }
+            "--cpus" => {
+                limits.cpus = Some(value()?.parse().map_err(|_| "--cpus takes a number")?);
+                sandbox.limits(limits)
+            }
+            "--pids" => {
+                limits.pids = Some(value()?.parse().map_err(|_| "--pids takes a number")?);
+                sandbox.limits(limits)
             }
             "--read-only" => sandbox.read_only(true),
             "--all-capabilities" => sandbox.capabilities(Capabilities::All),
@@ -124,8 +149,10 @@ fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result
     }
     let root = arguments.next().ok_or("ROOT is missing")?;
     let command = arguments.collect();
+    let folder = root.clone();
     sandbox = sandbox.root(root);
     Ok(Options {
+        root: folder.into(),
         sandbox,
         command,
         lines,
@@ -134,6 +161,7 @@ fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result
         cancel,
         times,
         threads,
+        placeholders,
         _registration: registration,
     })
 }
@@ -174,7 +202,17 @@ fn run(options: &Options) -> Result<std::process::ExitStatus, Error> {
     } else if !options.lines {
         stdio = stdio.error(Output::Inherit);
     }
-    options.sandbox.run(&options.command, stdio)
+    if !options.placeholders {
+        return options.sandbox.run(&options.command, stdio);
+    }
+    let placeholders = options.sandbox.missing_targets()?;
+    for placeholder in &placeholders {
+        report(&format!("missing: {}", placeholder.path.display()));
+    }
+    make_placeholders(&options.root, &placeholders)?;
+    let outcome = options.sandbox.run(&options.command, stdio);
+    remove_placeholders(&options.root, &placeholders)?;
+    outcome
 }
 
 #[expect(clippy::print_stderr, reason = "an example is a program")]

@@ -37,6 +37,8 @@ pub(crate) enum Act {
     Enter { slot: Slot, root: CString },
     /// Put the mount in the slot to a place in the root.
     Put { slot: Slot, target: CString },
+    /// The same, and a symbolic link at the end of the place is covered, not followed.
+    Cover { slot: Slot, target: CString },
     /// Make a new file system, in a slot. This comes before [`Act::Enter`]: the kernel makes a new `/proc` for
     /// an ordinary user only while an unobstructed one is in sight.
     New { slot: Slot, kind: &'static CStr, options: Vec<(&'static CStr, CString)>, exec: bool },
@@ -81,7 +83,15 @@ impl Act {
                 fill(slots, *slot, mount)
             }
             Self::Enter { slot, root } => enter(&take(slots, *slot)?, root),
-            Self::Put { slot, target } => attach(&take(slots, *slot)?, target),
+            Self::Put { slot, target } => {
+                let mount = take(slots, *slot)?;
+                match attach(&mount, target) {
+                    // A link that leads nowhere.
+                    Err(Errno::NOENT) => cover(&mount, target),
+                    other => other,
+                }
+            }
+            Self::Cover { slot, target } => cover(&take(slots, *slot)?, target),
             Self::New { slot, kind, options, exec } => fill(slots, *slot, new_mount(kind, options, *exec)?),
             Self::Directory { path, mode } => make(rustix::fs::mkdir(path, Mode::from_raw_mode(*mode))),
             Self::File { path } => {
@@ -130,6 +140,11 @@ fn clone_mount(path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
 fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
     rustix::mount::move_mount(mount, c"", CWD, target, flags)
+}
+
+/// Attaches a mount; a symbolic link at the end of `target` is not followed.
+fn cover(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
+    rustix::mount::move_mount(mount, c"", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 /// pivot_root(2) onto the same directory twice: the old root lands on top of the new one and is detached.
@@ -200,7 +215,9 @@ impl fmt::Display for Act {
             Self::Detach => write!(f, "make mounts private"),
             Self::Take { source, .. } => write!(f, "bind {}", text(source)),
             Self::Enter { root, .. } => write!(f, "make {} the root", text(root)),
-            Self::Put { target, .. } => write!(f, "mount onto {} of the root", text(target)),
+            Self::Put { target, .. } | Self::Cover { target, .. } => {
+                write!(f, "mount onto {} of the root", text(target))
+            }
             Self::New { kind, .. } => write!(f, "make a new {} file system", text(kind)),
             Self::Directory { path, .. } => write!(f, "make directory {} in the root", text(path)),
             Self::File { path } | Self::Content { path, .. } => {

@@ -112,6 +112,14 @@ pub enum Error {
     /// The caller cancelled the run.
     #[error("cancelled")]
     Cancelled,
+    /// A limit cannot be had.
+    #[error("cannot limit {controller}: {reason}")]
+    Limit {
+        /// The controller, as control groups name it.
+        controller: &'static str,
+        /// Why not, and what to do about it.
+        reason: String,
+    },
     /// A call of the operating system failed.
     #[error("cannot {doing}")]
     System {

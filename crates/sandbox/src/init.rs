@@ -40,6 +40,7 @@ pub(crate) enum Report {
 /// What is done between the fork and the exec of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
+    Groups,
     Session,
     Limits,
     Filter,
@@ -50,7 +51,8 @@ pub(crate) enum Start {
     Fork,
 }
 
-const STARTS: [Start; 8] = [
+const STARTS: [Start; 9] = [
+    Start::Groups,
     Start::Session,
     Start::Limits,
     Start::Filter,
@@ -104,6 +106,8 @@ pub(crate) struct Ends {
     pub(crate) streams: [Option<OwnedFd>; 3],
     pub(crate) report: OwnedFd,
     pub(crate) lifeline: OwnedFd,
+    /// Files of the control groups that the command enters.
+    pub(crate) groups: Vec<OwnedFd>,
 }
 
 /// The life of the first process.
@@ -120,13 +124,14 @@ fn supervise(plan: &mut Plan, ends: &Ends) -> Result<i32, Report> {
     let fail = |start| move |errno| Report::Start(start, errno);
     bind_to_caller(ends.lifeline.as_fd());
     connect(&ends.streams).map_err(fail(Start::Streams))?;
-    raw::close_all_but([ends.report.as_fd(), ends.lifeline.as_fd()]).map_err(fail(Start::Streams))?;
+    let keep = [&ends.report, &ends.lifeline].into_iter().chain(&ends.groups).map(AsFd::as_fd);
+    raw::close_all_but(&keep).map_err(fail(Start::Streams))?;
     let signals = raw::signal_descriptor().map_err(fail(Start::Streams))?;
     rustix::process::umask(Mode::empty());
     for (index, act) in plan.acts.iter().enumerate() {
         act.run(&mut plan.slots).map_err(|errno| Report::Act(index, errno))?;
     }
-    let command = start(plan)?;
+    let command = start(plan, &ends.groups)?;
     Reaper::new(command, plan.signals, signals.as_fd(), ends).run().map_err(fail(Start::Fork))
 }
 
@@ -152,11 +157,12 @@ fn connect(streams: &[Option<OwnedFd>; 3]) -> Result<(), Errno> {
 /// What the command's process and this one share while it becomes the command.
 struct Birth<'a> {
     command: &'a Command,
+    groups: &'a [OwnedFd],
     failure: Option<(Start, Errno)>,
 }
 
-fn start(plan: &mut Plan) -> Result<Pid, Report> {
-    let mut birth = Birth { command: &plan.command, failure: None };
+fn start(plan: &mut Plan, groups: &[OwnedFd]) -> Result<Pid, Report> {
+    let mut birth = Birth { command: &plan.command, groups, failure: None };
     // SAFETY: `become_command` makes system calls only, and this process was made by a fork of one thread.
     let pid = unsafe { raw::vfork(&mut plan.stack, become_command, &mut birth) };
     match (pid, birth.failure) {
@@ -167,13 +173,13 @@ fn start(plan: &mut Plan) -> Result<Pid, Report> {
 }
 
 fn become_command(birth: &mut Birth<'_>) {
-    birth.failure = Some(exec(birth.command));
+    birth.failure = Some(exec(birth.command, birth.groups));
     raw::exit(127)
 }
 
 /// Gives up what the command must not have, and execs. Returns only what failed.
-fn exec(command: &Command) -> (Start, Errno) {
-    match prepare(command) {
+fn exec(command: &Command, groups: &[OwnedFd]) -> (Start, Errno) {
+    match prepare(command, groups) {
         Err(failure) => failure,
         Ok(()) => {
             raw::reset_signals(&command.ignored);
@@ -189,8 +195,12 @@ fn exec(command: &Command) -> (Start, Errno) {
     }
 }
 
-fn prepare(command: &Command) -> Result<(), (Start, Errno)> {
+fn prepare(command: &Command, groups: &[OwnedFd]) -> Result<(), (Start, Errno)> {
     let fail = |start| move |errno| (start, errno);
+    for group in groups {
+        // The kernel takes 0 for whoever writes it.
+        rustix::io::write(group, b"0").map_err(fail(Start::Groups))?;
+    }
     if !command.keep_session {
         rustix::process::setsid().map_err(fail(Start::Session))?;
     }

@@ -9,6 +9,7 @@ use crate::command::Command;
 use crate::raw::Stack;
 use crate::sandbox::{Mount, Sandbox, Sys, c_string, inside};
 use crate::signals::Signals;
+use crate::targets::is_directory;
 use crate::{Bind, Devices, Error, Network};
 
 /// Everything the child touches. Nothing in it is allocated after the fork.
@@ -191,6 +192,11 @@ impl Planner {
             let slot = self.take(Path::new("/sys"), true, sys == Sys::ReadOnly)?;
             self.after.push(Act::Put { slot, target: c"/sys".into() });
         }
+        for file in sandbox.resolver_files() {
+            let slot = self.take(file, false, true)?;
+            self.make_target(file, false, sandbox.create_targets)?;
+            self.after.push(Act::Cover { slot, target: inside(file)? });
+        }
         let mut contents = std::mem::take(&mut self.contents).into_iter();
         for mount in &sandbox.mounts {
             match mount {
@@ -201,10 +207,8 @@ impl Planner {
                     self.memories.push(target.clone());
                 }
                 Mount::Bind(Bind { source, target, read_only, recursive }) => {
-                    let status = std::fs::metadata(source)
-                        .map_err(Error::system(format!("read {}", source.display())))?;
                     let slot = self.take(source, *recursive, *read_only)?;
-                    self.make_target(target, status.is_dir(), sandbox.create_targets)?;
+                    self.make_target(target, is_directory(source)?, sandbox.create_targets)?;
                     self.after.push(Act::Put { slot, target: inside(target)? });
                 }
                 Mount::Bytes { target, .. } => {

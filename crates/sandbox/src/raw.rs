@@ -286,22 +286,24 @@ pub(crate) fn reset_signals(keep: &[i32]) {
     }
 }
 
-/// Closes every descriptor from 3 on but the two given.
-pub(crate) fn close_all_but(keep: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
-    let [a, b] = keep.map(|fd| u32::try_from(fd.as_raw_fd()).unwrap_or(0));
-    let (low, high) = (a.min(b), a.max(b));
-    for (first, last) in [(3, low.saturating_sub(1)), (low + 1, high.saturating_sub(1)), (high + 1, u32::MAX)]
-    {
-        if first > last {
-            continue;
+/// Closes every descriptor from 3 on but those given.
+pub(crate) fn close_all_but<'a>(keep: &(impl Iterator<Item = BorrowedFd<'a>> + Clone)) -> Result<(), Errno> {
+    let mut first = 3;
+    loop {
+        let kept = keep.clone().map(|fd| fd.as_raw_fd().cast_unsigned()).filter(|fd| *fd >= first).min();
+        let last = kept.map_or(u32::MAX, |kept| kept.saturating_sub(1));
+        if first <= last {
+            // SAFETY: only called in a forked child that never again uses the descriptors it inherited.
+            let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+            if done < 0 {
+                return Err(last_errno());
+            }
         }
-        // SAFETY: only called in a forked child that never again uses the descriptors it inherited.
-        let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-        if done < 0 {
-            return Err(last_errno());
+        match kept {
+            Some(kept) => first = kept + 1,
+            None => return Ok(()),
         }
     }
-    Ok(())
 }
 
 /// One instruction of a BPF program (`struct sock_filter`).

@@ -15,19 +15,23 @@ use rustix::thread::{Gid, Uid};
 
 use crate::act::Act;
 use crate::init::{self, Ends, Report, Start};
+use crate::limits::Groups;
 use crate::lines::Lines;
 use crate::plan::Plan;
 use crate::raw::{self, Fork};
 use crate::signals::Receiver;
 use crate::stdio::{Callback, Input, Output, Stdio};
-use crate::{Error, Sandbox};
+use crate::{Error, Limits, Sandbox};
 
 pub(crate) fn run(sandbox: &Sandbox, command: &[&OsStr], stdio: Stdio<'_>) -> Result<ExitStatus, Error> {
     if sandbox.cancel.as_ref().is_some_and(crate::Cancel::is_cancelled) {
         return Err(Error::Cancelled);
     }
     let mut plan = Plan::new(sandbox, command)?;
-    let pipes = Pipes::new(stdio).map_err(Error::system("open the streams of a sandbox"))?;
+    let mut groups =
+        if sandbox.limits == Limits::default() { Groups::default() } else { Groups::new(&sandbox.limits)? };
+    let pipes =
+        Pipes::new(stdio, groups.take_processes()).map_err(Error::system("open the streams of a sandbox"))?;
     let Pipes { ends, report, lifeline, captured, lines } = pipes;
     if let (Some((uid, gid)), Some(captured)) = (sandbox.user, &captured) {
         // So that the command can open /dev/stdout, which is our pipe. It can do without.
@@ -40,7 +44,7 @@ pub(crate) fn run(sandbox: &Sandbox, command: &[&OsStr], stdio: Stdio<'_>) -> Re
     let watch = Watch { report, captured, cancel, receiver: receiver.as_ref() };
     let outcome = watch.until_the_end(&child, lines).map_err(Error::system("watch a sandbox"))?;
     drop(child);
-    drop(lifeline);
+    drop((lifeline, groups));
     explain(outcome, sandbox, command, &plan)
 }
 
@@ -55,7 +59,7 @@ struct Pipes<'a> {
 }
 
 impl<'a> Pipes<'a> {
-    fn new(stdio: Stdio<'a>) -> Result<Self, Errno> {
+    fn new(stdio: Stdio<'a>, groups: Vec<OwnedFd>) -> Result<Self, Errno> {
         let Stdio { input, output, error, lines } = stdio;
         let (report, report_end) = pipe_with(PipeFlags::CLOEXEC)?;
         let (lifeline_end, lifeline) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -69,8 +73,12 @@ impl<'a> Pipes<'a> {
         };
         let capture_end = capture_end.as_ref();
         let streams = [input_end(input)?, output_end(output, capture_end)?, output_end(error, capture_end)?];
-        let ends =
-            Ends { streams, report: above_standard(report_end)?, lifeline: above_standard(lifeline_end)? };
+        let ends = Ends {
+            streams,
+            report: above_standard(report_end)?,
+            lifeline: above_standard(lifeline_end)?,
+            groups,
+        };
         Ok(Self { ends, report, lifeline, captured, lines })
     }
 }
@@ -286,7 +294,7 @@ fn failed_act(act: Option<&Act>, errno: Errno) -> Error {
             "parts of /proc are hidden in this container: start it with `--privileged`, or with \
              `--security-opt systempaths=unconfined`",
         ),
-        (Some(Act::Put { .. }), Errno::NOENT | Errno::NOTDIR) => {
+        (Some(Act::Put { .. } | Act::Cover { .. }), Errno::NOENT | Errno::NOTDIR) => {
             Some("the root must have it already, empty or not")
         }
         _ => None,
@@ -297,6 +305,7 @@ fn failed_act(act: Option<&Act>, errno: Errno) -> Error {
 /// Fits "cannot …".
 fn describe(start: Start) -> &'static str {
     match start {
+        Start::Groups => "enter the control group of the limits",
         Start::Session => "start a session",
         Start::Limits => "limit the number of open files",
         Start::Filter => "install the seccomp filter",

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::options::{Bind, Capabilities, Devices, Namespaces, Network};
-use crate::{Cancel, Error, Stdio};
+use crate::{Cancel, Error, Limits, Stdio};
 
 /// What is mounted at a place of the root.
 #[derive(Clone, Debug)]
@@ -49,9 +49,11 @@ pub struct Sandbox {
     pub(crate) keep_session: bool,
     pub(crate) keep_limits: bool,
     pub(crate) grace: Option<Duration>,
+    pub(crate) limits: Limits,
     pub(crate) read_only: bool,
     pub(crate) sys: Option<Sys>,
     pub(crate) create_targets: bool,
+    pub(crate) resolver: bool,
     pub(crate) cancel: Option<Cancel>,
 }
 
@@ -76,9 +78,11 @@ impl Sandbox {
             keep_session: false,
             keep_limits: false,
             grace: None,
+            limits: Limits::default(),
             read_only: false,
             sys: None,
             create_targets: false,
+            resolver: false,
             cancel: None,
         }
     }
@@ -135,7 +139,7 @@ impl Sandbox {
     ///
     /// Mounts are made in the order in which they were asked for. A target must exist in the root, unless it lies
     /// in a [`Sandbox::memory`] of this sandbox or [`Sandbox::create_targets`] is on. Symbolic links in `target`
-    /// are followed within the root.
+    /// are followed within the root, except for one at the end that leads nowhere: it is covered.
     #[must_use]
     pub fn bind(self, source: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
         self.bind_as(Bind::new(source, target))
@@ -168,7 +172,23 @@ impl Sandbox {
         self
     }
 
-    /// Makes missing targets of mounts, and their parents, in the root, where they stay. Off by default.
+    /// Shows the machine's `/etc/resolv.conf` and `/etc/hosts`, where it has them, read-only and with links resolved, so
+    /// that names are looked up as outside. Off by default. For their targets see [`Sandbox::bind`]; a link there
+    /// is covered, wherever it leads.
+    #[must_use]
+    pub fn resolver(mut self, on: bool) -> Self {
+        self.resolver = on;
+        self
+    }
+
+    /// The machine's files of [`Sandbox::resolver`].
+    pub(crate) fn resolver_files(&self) -> impl Iterator<Item = &'static Path> {
+        let files = ["/etc/resolv.conf", "/etc/hosts"].map(Path::new);
+        files.into_iter().filter(|path| self.resolver && path.is_file())
+    }
+
+    /// Makes missing targets of mounts, and their parents, in the root, where they stay. Off by default. To have them
+    /// removed afterwards, see [`Sandbox::missing_targets`].
     #[must_use]
     pub fn create_targets(mut self, on: bool) -> Self {
         self.create_targets = on;
@@ -241,6 +261,15 @@ impl Sandbox {
     #[must_use]
     pub fn pass_signals(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);
+        self
+    }
+
+    /// Limits what the command and all it starts may use. Off by default: control groups are neither needed nor touched.
+    ///
+    /// [`Error::Limit`] tells where this machine does not offer it.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
