@@ -203,21 +203,51 @@ impl Engine {
     pub fn delete(&self, name: &LayerName) -> Result<Deleted> {
         let mut deleted = Deleted::Missing;
         for store in self.stores() {
-            while let Some(layer) = find_in(store, name)? {
-                store.writable("delete a layer")?;
-                // When it has gone meanwhile, there may be a new one.
-                let Some(lock) = LayerLock::wait(&layer.path, Access::Exclusive)? else { continue };
-                self.discard(&layer, &lock, "delete")?;
-                // A move that had begun is over.
-                let _ = fs::remove_file(self.runtime().path(MOVING).join(name));
+            if self.delete_from(store, name)? == Deleted::Gone {
                 deleted = Deleted::Gone;
             }
         }
-        for store in self.stores().iter().filter(|store| store.role() != Role::ReadOnly) {
-            // What others left is no reason to fail.
-            let _ = staging::sweep(store);
+        self.sweep();
+        Ok(deleted)
+    }
+
+    /// Unmounts all merge points and removes all layers of the runtime store; gives their names. Layers of other stores,
+    /// which others may share, stay.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`] when a merge point cannot be unmounted from here.
+    pub fn delete_all(&self) -> Result<Vec<LayerName>> {
+        for point in self.merge_points()? {
+            self.unmerge(&point.name)?;
+        }
+        let mut names = self.runtime().layer_names()?;
+        names.sort_unstable();
+        for name in &names {
+            self.delete_from(self.runtime(), name)?;
+        }
+        self.sweep();
+        Ok(names)
+    }
+
+    fn delete_from(&self, store: &Arc<Store>, name: &LayerName) -> Result<Deleted> {
+        let mut deleted = Deleted::Missing;
+        while let Some(layer) = find_in(store, name)? {
+            store.writable("delete a layer")?;
+            // When it has gone meanwhile, there may be a new one.
+            let Some(lock) = LayerLock::wait(&layer.path, Access::Exclusive)? else { continue };
+            self.discard(&layer, &lock, "delete")?;
+            // A move that had begun is over.
+            let _ = fs::remove_file(self.runtime().path(MOVING).join(name));
+            deleted = Deleted::Gone;
         }
         Ok(deleted)
+    }
+
+    /// Removes what killed processes left; that it cannot be removed is no reason to fail.
+    fn sweep(&self) {
+        for store in self.stores().iter().filter(|store| store.role() != Role::ReadOnly) {
+            let _ = staging::sweep(store);
+        }
     }
 
     /// Removes a layer that the caller has locked exclusively.

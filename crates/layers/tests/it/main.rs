@@ -1,0 +1,6 @@
+//! The engine at work: as root in this process, as an ordinary user and in other namespaces through its example program.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod basics;
+mod place;
