@@ -1,6 +1,6 @@
 //! What is in a folder, in full, to be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -10,6 +10,10 @@ use rustix::fs::{lgetxattr, llistxattr};
 
 /// Extended attributes in which the kernel notes where a file was copied up from: they say nothing of the content.
 const NOTES: &[&str] = &["overlay.origin", "overlay.impure", "overlay.nlink", "overlay.uuid"];
+
+/// The bits of a mode that say what kind of file it is, and those of a folder.
+const KIND: u32 = 0o170_000;
+const FOLDER: u32 = 0o040_000;
 
 /// One file of any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    pub(crate) fn is_folder(&self) -> bool {
+        self.mode & KIND == FOLDER
+    }
+
     /// Whether both are files of the same kind with the same bytes.
     pub(crate) fn same_bytes(&self, other: &Self) -> bool {
         self.mode == other.mode && self.content == other.content
@@ -42,11 +50,24 @@ pub(crate) fn content(folder: &Path) -> Content {
 
 /// The same without times of folders: they change when something is put there and taken away again.
 pub(crate) fn lasting(mut content: Content) -> Content {
-    const FOLDER: u32 = 0o040_000;
-    for entry in content.values_mut().filter(|entry| entry.mode & 0o170_000 == FOLDER) {
+    for entry in content.values_mut().filter(|entry| entry.is_folder()) {
         entry.modified = (0, 0);
     }
     content
+}
+
+/// Fails unless two contents are equal; the message has what differs, and no more.
+#[track_caller]
+pub(crate) fn assert_same(found: &Content, expected: &Content, name: &str) {
+    let paths: BTreeSet<&PathBuf> = found.keys().chain(expected.keys()).collect();
+    let differing = paths.into_iter().filter(|path| found.get(*path) != expected.get(*path));
+    let differing: Vec<String> = differing
+        .map(|path| {
+            format!("{path:?}\n  is        {:?}\n  should be {:?}", found.get(path), expected.get(path))
+        })
+        .collect();
+    let some = differing[..differing.len().min(8)].join("\n");
+    assert!(differing.is_empty(), "{name}: {} files differ:\n{some}", differing.len());
 }
 
 fn collect(root: &Path, path: &Path, found: &mut Content) {

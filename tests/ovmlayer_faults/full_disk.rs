@@ -8,7 +8,7 @@ use std::path::Path;
 
 use testkit::TestUser;
 
-use crate::content::{content, lasting};
+use crate::content::{Content, assert_same, content, lasting};
 use crate::disk::{Kind, SmallDisk, speaks_of_full};
 use crate::stage::{Stage, names};
 
@@ -42,11 +42,11 @@ fn everything(user: Option<&TestUser>) -> String {
 
 /// A command on a disk with ever more free space, until it succeeds. `unchanged` says what a failure may not change.
 /// Gives how often it failed.
-fn until_it_succeeds<T: PartialEq + std::fmt::Debug>(
+fn until_it_succeeds(
     stage: &Stage<'_>,
     disk: &SmallDisk,
     arguments: &[&str],
-    unchanged: impl Fn() -> T,
+    unchanged: impl Fn() -> Content,
 ) -> usize {
     let before = unchanged();
     let mut free = 0;
@@ -62,7 +62,7 @@ fn until_it_succeeds<T: PartialEq + std::fmt::Debug>(
         let summary = format!("{arguments:?} with {free} bytes free");
         assert!(speaks_of_full(&message, &disk.path()), "{summary}: {message}");
         assert!(matches!(output.status.code(), Some(1 | 125)), "{summary}: {}: {message}", output.status);
-        assert_eq!(unchanged(), before, "{summary}: something is half made");
+        assert_same(&unchanged(), &before, &format!("{summary}: something is half made"));
         stage.fsck_is_clean(&summary);
         refusals += 1;
         // Small steps where the small writes are, larger ones for contents.
@@ -72,7 +72,7 @@ fn until_it_succeeds<T: PartialEq + std::fmt::Debug>(
 }
 
 /// Everything in a folder but the file that fills the disk, without times.
-fn all_beneath(folder: &Path) -> crate::content::Content {
+fn all_beneath(folder: &Path) -> Content {
     let mut found = lasting(content(folder));
     found.retain(|path, _| !path.starts_with("filler"));
     found
@@ -123,19 +123,19 @@ fn runtime_store(user: Option<&TestUser>, kind: Kind, size: u64) -> usize {
     assert_eq!(packed.len(), 24, "the files and folders of the layer");
     // Over a layer of that name: the old one stays until the new one is whole.
     refusals += until_it_succeeds(&stage, &disk, &["import", &archive], store);
-    assert_eq!(lived("packed"), packed);
+    assert_same(&lived("packed"), &packed, "a layer imported again");
     let source = stage.path("source").display().to_string();
     let into = ["cp", "--mode", "host2layer", &source, "empty:/opt"];
     // Files that were copied before the disk was full may stay: each of them is whole.
     refusals += until_it_succeeds(&stage, &disk, &into, || partly_copied(&stage, "empty"));
     refusals += until_it_succeeds(&stage, &disk, &["merge", "-l", "kept", "-l", "empty", "-m", "p"], store);
     refusals += in_the_merge_point(&stage, &disk);
-    refusals += until_it_succeeds(&stage, &disk, &["unmerge", "p"], || ());
+    refusals += until_it_succeeds(&stage, &disk, &["unmerge", "p"], Content::new);
     refusals += until_it_succeeds(&stage, &disk, &["flatten", "-l", "kept", "-l", "packed", "flat"], store);
     for name in ["empty", "packed", "flat"] {
-        refusals += until_it_succeeds(&stage, &disk, &["delete", name], || ());
+        refusals += until_it_succeeds(&stage, &disk, &["delete", name], Content::new);
     }
-    assert_eq!(lived("kept"), kept);
+    assert_same(&lived("kept"), &kept, "a layer that nobody touched");
     assert_eq!(layers(), ["kept"]);
     stage.fsck_is_clean("after all");
     refusals
@@ -162,7 +162,7 @@ fn in_the_merge_point(stage: &Stage<'_>, disk: &SmallDisk) -> usize {
 }
 
 /// The part of a layer that `cp` does not write to; of the rest, that each file is one of the source's, and whole.
-fn partly_copied(stage: &Stage<'_>, layer: &str) -> crate::content::Content {
+fn partly_copied(stage: &Stage<'_>, layer: &str) -> Content {
     let mut all = lasting(content(&stage.layer(layer)));
     let source = content(&stage.path("source"));
     for place in ["opt/source", "srv/source"] {
@@ -187,9 +187,14 @@ fn external_store(user: Option<&TestUser>, kind: Kind, size: u64) -> usize {
     let archive = archive(&stage);
     stage.ok(["import", &archive]);
     let packed = content(&stage.layer("packed"));
-    let unchanged = || (all_beneath(stage.external()), content(&stage.layer("packed")), stage.layers());
+    let unchanged = || {
+        assert_eq!(stage.layers(), ["packed"]);
+        assert_same(&content(&stage.layer("packed")), &packed, "a layer that could not be moved");
+        all_beneath(stage.external())
+    };
     let refusals = until_it_succeeds(&stage, &disk, &["move", "packed"], unchanged);
-    assert_eq!(lasting(content(&stage.external_layer("packed"))), lasting(packed));
+    let moved = content(&stage.external_layer("packed"));
+    assert_same(&lasting(moved), &lasting(packed.clone()), "a moved layer");
     assert_eq!(stage.layers(), ["packed"]);
     assert!(!stage.layer("packed").exists(), "the layer is in both stores");
     stage.ok(["move", "packed"]);
@@ -212,7 +217,7 @@ fn export_target(user: Option<&TestUser>, kind: Kind, size: u64) -> usize {
         refusals +=
             until_it_succeeds(&stage, &disk, &["export", "-l", "packed", "-dest", &target], unchanged);
         stage.ok(["import", "--rename", "again", &target]);
-        assert_eq!(content(&stage.layer("again")), content(&stage.layer("packed")), "{name}");
+        assert_same(&content(&stage.layer("again")), &content(&stage.layer("packed")), name);
     }
     refusals
 }
@@ -233,7 +238,7 @@ fn home(user: Option<&TestUser>, kind: Kind, size: u64) -> usize {
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(speaks_of_full(&message, &disk.path()), "setup with a full home: {message}");
-        assert_eq!(configuration(), before, "a half-written configuration");
+        assert_same(&configuration(), &before, "a half-written configuration");
         refusals += 1;
     }
     stage.setup();

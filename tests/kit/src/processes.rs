@@ -12,8 +12,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 /// After this time a process that still lives is one that stays.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The processes, but this one and its threads, that have anything to do with `folder`, and what that is: their program, an open
-/// file, an argument, a variable, or a mount that only they see.
+/// The processes, but this one and its threads, that have anything to do with `folder`, and what that is: their program, an
+/// open file, an argument, a variable, or a root filesystem that is made of it.
 ///
 /// # Panics
 /// When the list of processes cannot be read.
@@ -21,25 +21,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub fn processes_about(folder: &Path) -> BTreeMap<u32, String> {
     let needle = folder.to_string_lossy().into_owned();
     let own = std::process::id();
-    let own_mounts = fs::read_link("/proc/self/ns/mnt").expect("own mount namespace");
     let about = |process: &Path| -> Option<String> {
         let links = ["cwd", "root", "exe"].map(|name| fs::read_link(process.join(name)).ok());
         let open = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
         let open = open.map(|entry| fs::read_link(entry.path()).ok());
         let links = links.into_iter().chain(open).flatten().map(|path| path.to_string_lossy().into_owned());
-        // Everyone in this process's namespace sees the mounts that are meant to be there.
-        let same_mounts = fs::read_link(process.join("ns/mnt")).is_ok_and(|mounts| mounts == own_mounts);
-        let names: &[&str] =
-            if same_mounts { &["cmdline", "environ"] } else { &["cmdline", "environ", "mountinfo"] };
-        let texts = names.iter().filter_map(|name| fs::read(process.join(name)).ok());
-        let texts = texts.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        links.chain(texts).find(|text| text.contains(&needle))
+        let texts = ["cmdline", "environ"].map(|name| fs::read(process.join(name)).ok());
+        let texts = texts.into_iter().flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        links.chain(texts).chain(root_mount(process)).find(|text| text.contains(&needle))
     };
     let processes = fs::read_dir("/proc").expect("/proc").flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     pids.filter(|pid| *pid != own)
         .filter_map(|pid| Some((pid, about(&Path::new("/proc").join(pid.to_string()))?)))
         .collect()
+}
+
+/// What is mounted as the root filesystem of a process. Other mounts say nothing: a namespace begins with a copy of all.
+fn root_mount(process: &Path) -> Option<String> {
+    let mounts = fs::read_to_string(process.join("mountinfo")).ok()?;
+    mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")).map(str::to_owned)
 }
 
 /// Waits until no process but `expected` ones has anything to do with `folder`.

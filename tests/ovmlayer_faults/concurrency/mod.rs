@@ -36,7 +36,7 @@ fn workers_of_root() {
 fn workers_of_an_ordinary_user() {
     let user = TestUser::create();
     // Each command of theirs makes namespaces first.
-    let operations = number("OVMLAYER_LAYER_OPERATIONS", 24).div_ceil(4);
+    let operations = number("OVMLAYER_LAYER_OPERATIONS", 24).div_ceil(2);
     println!("{}", crowd("an ordinary user", &Stage::new(Some(&user)), operations));
 }
 
@@ -152,6 +152,8 @@ fn afterwards(stage: &Stage<'_>, clock: &Clock) -> Vec<Operation> {
         (names(&stage.runtime().join("layer_dir")), names(&stage.external().join("layer_dir")));
     let mut on_disk: Vec<String> = inner.iter().chain(&outer).cloned().collect();
     on_disk.sort();
+    // A layer that was imported again may lie over its older namesake in the external store.
+    on_disk.dedup();
     assert_eq!(on_disk, layers, "the layers on disk and in the list");
     for layer in on_disk {
         assert!(known.contains(&layer), "nobody made `{layer}`");
@@ -165,7 +167,9 @@ fn afterwards(stage: &Stage<'_>, clock: &Clock) -> Vec<Operation> {
 /// The tags of a layer, each of them whole, with nothing else in the layer.
 fn whole_tags(layer: &Path) -> Vec<String> {
     let top = names(layer);
-    assert!(top.iter().all(|name| name == "tags"), "{layer:?} holds {top:?}");
+    // `run` shows files of the machine in `/etc`, which the kernel copies up for it.
+    assert!(top.iter().all(|name| name == "tags" || name == "etc"), "{layer:?} holds {top:?}");
+    assert_eq!(names(&layer.join("etc")), Vec::<String>::new(), "{layer:?} holds places of shown files");
     let tags = names(&layer.join("tags"));
     for tag in tags.iter().filter(|tag| !tag.starts_with('.')) {
         let text = fs::read_to_string(layer.join("tags").join(tag)).expect("a tag's file");
@@ -190,5 +194,9 @@ fn nothing_stays(who: &str, stage: &Stage<'_>) {
         assert_eq!(names(&stage.runtime().join(folder)), Vec::<String>::new(), "{who}: {folder}");
     }
     stage.ok(["delete", "--all"]);
+    for layer in stage.layers() {
+        assert!(stage.external_layer(&layer).exists(), "{who}: {layer} is left in the runtime store");
+        stage.ok(["delete", &layer]);
+    }
     assert_eq!(stage.layers(), Vec::<String>::new(), "{who}: layers after all were deleted");
 }

@@ -1,13 +1,14 @@
 //! The first `setup` of a machine, with a root to unpack, killed at any moment: the next one finishes the work.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use testkit::{Random, TestUser, await_no_process_about, number, run, tool};
 
 use super::kills;
 use super::moment::kill_after;
-use crate::content::content;
+use crate::content::{assert_same, content};
 use crate::stage::{Stage, names};
 
 #[test]
@@ -24,7 +25,9 @@ fn the_first_setup_of_an_ordinary_user() {
 fn rounds(who: &str, user: Option<&TestUser>, half: u64) -> String {
     let seed = number("OVMLAYER_SEED", 1) + half;
     let mut random = Random::new(seed);
-    let sound = stage(user);
+    let sound = Stage::bare(user);
+    run(Command::new(tool("tar")).arg("-C").arg(sound.path("rootfs")).arg("-cf").arg(tar(&sound)).arg("."));
+    sound.own(&tar(&sound));
     let most = kill_after(sound.command(arguments(&sound)), u64::MAX, || false);
     assert!(most.status.success(), "undisturbed: {}", most.status);
     // Owners of an ordinary user's files depend on the user's ids, which are the same in all rounds.
@@ -33,7 +36,9 @@ fn rounds(who: &str, user: Option<&TestUser>, half: u64) -> String {
     let rounds = kills().div_ceil(5);
     let mut killed = 0;
     for round in 0..rounds {
-        let stage = stage(user);
+        let stage = Stage::bare(user);
+        fs::copy(tar(&sound), tar(&stage)).expect("a copy of the tar");
+        stage.own(&tar(&stage));
         let moment = random.below(most.computed);
         let name =
             format!("{who}, round {round}: setup killed after {moment} of {} ns, seed {seed}", most.computed);
@@ -41,7 +46,7 @@ fn rounds(who: &str, user: Option<&TestUser>, half: u64) -> String {
         killed += u64::from(ended.killed());
         await_no_process_about(stage.folder(), &name, |_| false);
         stage.ok(arguments(&stage));
-        assert_eq!(content(&stage.path("unpacked")), expected, "{name}: the root");
+        assert_same(&content(&stage.path("unpacked")), &expected, &name);
         assert_eq!(names(stage.folder()), names(sound.folder()), "{name}: what lies beside the root");
         stage.ok(["test", "system"]);
         stage.ok(["create", "new"]);
@@ -54,13 +59,9 @@ fn rounds(who: &str, user: Option<&TestUser>, half: u64) -> String {
     format!("soak: kills of the first setup as {who}: {rounds} in all, {killed} killed, seed {seed}")
 }
 
-/// A stage whose root is a tar as yet.
-fn stage(user: Option<&TestUser>) -> Stage<'_> {
-    let stage = Stage::bare(user);
-    let tar = stage.path("rootfs.tar");
-    run(Command::new(tool("tar")).arg("-C").arg(stage.path("rootfs")).arg("-cf").arg(&tar).arg("."));
-    stage.own(&tar);
-    stage
+/// What the root is unpacked from.
+fn tar(stage: &Stage<'_>) -> PathBuf {
+    stage.path("rootfs.tar")
 }
 
 fn arguments(stage: &Stage<'_>) -> Vec<String> {

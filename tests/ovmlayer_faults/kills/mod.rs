@@ -14,7 +14,7 @@ use testkit::{Random, TestUser, await_no_process_about, number, processes_about,
 
 use self::moment::{Ended, kill_after};
 use self::scenario::{LAYER, POINT, SCENARIOS, Samples, Scenario, State, import, make_replaced};
-use crate::content::{Content, content, lasting};
+use crate::content::{Content, assert_same, content, lasting};
 use crate::disk::{Kind, SmallDisk};
 use crate::stage::{Stage, names};
 
@@ -62,6 +62,7 @@ impl<'u> Rounds<'u> {
         stage.own(&disk.path());
         stage.setup();
         make_source(&stage);
+        stage.write("replaced", "what was there before\n");
         make_layers(&stage);
         import(&stage);
         let imported = lasting(content(&stage.layer(LAYER)));
@@ -105,9 +106,8 @@ impl<'u> Rounds<'u> {
             let number = ((self.seed * kills + round) % SCENARIOS.len() as u64) as usize;
             let scenario = &SCENARIOS[number];
             let repair = (round + round / SCENARIOS.len() as u64).is_multiple_of(2);
-            // As a rule the moment lies within the run; the last tenth is for what is seen too late to be counted.
             let most = self.computed[number];
-            let moment = if scenario.at_work { u64::MAX } else { random.below(most + most / 10) };
+            let moment = if scenario.at_work { u64::MAX } else { random.below(most) };
             let name = format!(
                 "{}, round {round}: {} killed after {moment} of {most} ns, seed {}",
                 self.who, scenario.name, self.seed
@@ -162,7 +162,7 @@ impl<'u> Rounds<'u> {
     fn kept_is_whole(&self, name: &str) {
         for (layer, expected) in &self.kept {
             let found = lasting(content(&kept_place(&self.stage, layer)));
-            assert_eq!(&found, expected, "{name}: layer {layer}");
+            assert_same(&found, expected, &format!("{name}: layer {layer}"));
         }
     }
 
