@@ -40,7 +40,11 @@ fn tmp_keeps_its_mode_after_a_copy_into_it(stage: &Stage<'_>) {
         if mode == "host2layer" {
             stage.does("merge -l l -m m");
         }
-        assert_eq!(stage.sh("m", "stat -c '%a %u %g' /tmp /root /var/lib/new"), "1777 0 0\n700 0 0\n755 0 0\n", "{mode}");
+        assert_eq!(
+            stage.sh("m", "stat -c '%a %u %g' /tmp /root /var/lib/new"),
+            "1777 0 0\n700 0 0\n755 0 0\n",
+            "{mode}"
+        );
         stage.does("unmerge m");
         stage.does("delete l");
     }
@@ -49,9 +53,13 @@ fn tmp_keeps_its_mode_after_a_copy_into_it(stage: &Stage<'_>) {
 fn scripts_keep_their_mode_and_can_be_run(stage: &Stage<'_>) {
     stage.does("create l");
     stage.does("merge -l l -m m");
-    let script = stage.write("script_x.sh", "#! /usr/bin/env zsh\nset -eo pipefail\necho bootstrapped\n", 0o755);
+    let script =
+        stage.write("script_x.sh", "#! /usr/bin/env zsh\nset -eo pipefail\necho bootstrapped\n", 0o755);
     stage.ok(["cp", "--mode", "host2merged", script.to_str().expect("text"), "m:/tmp"]);
-    assert_eq!(stage.ok(["run", "--all-devices", "--merged-point=m", "zsh", "-i", "-c", "/tmp/script_x.sh"]), "bootstrapped\n");
+    assert_eq!(
+        stage.ok(["run", "--all-devices", "--merged-point=m", "zsh", "-i", "-c", "/tmp/script_x.sh"]),
+        "bootstrapped\n"
+    );
     // Again, as a second bootstrap would: the file is replaced.
     fs::write(&script, "#! /usr/bin/env zsh\necho again\n").expect("a script");
     stage.ok(["cp", "--mode", "host2merged", script.to_str().expect("text"), "m:/tmp"]);
@@ -98,7 +106,8 @@ fn and_back(stage: &Stage<'_>) {
     for folder in ["from-merged/new", "from-layer"] {
         let file = stage.path(folder).join("app/sub/file");
         assert_eq!(fs::read_to_string(&file).expect("a file"), "inside\n");
-        let (status, owner) = (file.metadata().expect("a file"), stage.path("marker").metadata().expect("a file"));
+        let (status, owner) =
+            (file.metadata().expect("a file"), stage.path("marker").metadata().expect("a file"));
         assert_eq!((status.uid(), status.mode() & 0o7777), (owner.uid(), 0o755), "no set-id bits");
         assert!(stage.path(folder).join("app/link").symlink_metadata().expect("a link").is_symlink());
     }
@@ -114,8 +123,16 @@ fn errors_name_what_is_wrong(stage: &Stage<'_>) {
         ("no such layer", ["host2layer", "marker", "none:/"], "there is no layer `none`"),
         ("no such point", ["host2merged", "marker", "none:/"], "there is no merge point `none`"),
         ("no source", ["host2layer", "nothing", "l:/"], "cannot copy `nothing`"),
-        ("into a file", ["host2layer", "marker", "l:/etc/os-release"], "`/etc/os-release` is a file, not a folder"),
-        ("over a link", ["host2layer", "bin", "l:/"], "cannot put a folder at `/bin`: a symbolic link is there"),
+        (
+            "into a file",
+            ["host2layer", "marker", "l:/etc/os-release"],
+            "`/etc/os-release` is a file, not a folder",
+        ),
+        (
+            "over a link",
+            ["host2layer", "bin", "l:/"],
+            "cannot put a folder at `/bin`: a symbolic link is there",
+        ),
         ("a bad name", ["host2layer", "marker", "/tmp"], "cannot be the name of a layer"),
     ];
     for (summary, [mode, source, destination], message) in table {

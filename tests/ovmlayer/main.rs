@@ -3,10 +3,15 @@
 //! Scenarios run twice: as root, and as an ordinary user without any privilege. They work on a small root filesystem made
 //! of the machine's own shells.
 
+mod argv;
 mod cp;
+mod help;
+mod log;
 mod merge;
 mod order;
 mod run;
+mod setup;
+mod show;
 mod signals;
 mod stage;
 

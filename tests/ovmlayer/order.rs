@@ -24,7 +24,10 @@ fn the_last_layer_is_the_top_and_is_written_to(stage: &Stage<'_>) {
         }
     }
     stage.does("merge -l low -l middle -l top -m m");
-    assert_eq!(stage.sh("m", "cat /which /only-low /only-middle; echo mine > /written"), "middle\nlow\nmiddle\n");
+    assert_eq!(
+        stage.sh("m", "cat /which /only-low /only-middle; echo mine > /written"),
+        "middle\nlow\nmiddle\n"
+    );
     stage.does("unmerge m");
     assert!(stage.path("runtime/layer_dir/top/written").exists());
     stage.does("merge -l middle -l low -m m");
@@ -49,13 +52,19 @@ fn two_live_merge_points_share_their_lower_layers(stage: &Stage<'_>) {
     stage.does("merge -l src -l boot -l tmp -m MP1");
     assert_eq!(stage.sh("MP1", "cat /app/package/main; echo one > /app/package/one"), "source\n");
     stage.does("merge -l src -l boot -l inj -m MP2");
-    stage.sh("MP2", "test ! -e /app/package/one && echo injected > /app/package/injected && rm /app/package/main");
+    stage.sh(
+        "MP2",
+        "test ! -e /app/package/one && echo injected > /app/package/injected && rm /app/package/main",
+    );
     assert_eq!(stage.sh("MP1", "cat /app/package/main"), "source\n", "the other one is not disturbed");
     assert_eq!(stage.layers(&["--used"]), ["boot", "inj", "src", "tmp"]);
     stage.does("unmerge MP2");
     stage.does("unmerge MP1");
     stage.does("merge -l src -l boot -l inj -l tmp -m MP1");
-    assert_eq!(stage.sh("MP1", "cat /app/package/injected /app/package/one; ls /app/package"), "injected\none\ninjected\none\n");
+    assert_eq!(
+        stage.sh("MP1", "cat /app/package/injected /app/package/one; ls /app/package"),
+        "injected\none\ninjected\none\n"
+    );
     assert_eq!(stage.does("list merged-points"), "MP1\n");
 }
 
@@ -83,10 +92,16 @@ fn what_a_layer_removes_stays_removed_in_any_stack(stage: &Stage<'_>) {
     stage.sh("m", "mkdir -p /app/deep; touch /app/file /app/deep/old; rm /etc/os-release");
     stage.does("unmerge m");
     stage.does("merge -l low -l top -m m");
-    stage.sh("m", "test ! -e /etc/os-release; rm /app/file; rm -r /app/deep; mkdir /app/deep; touch /app/deep/new");
+    stage.sh(
+        "m",
+        "test ! -e /etc/os-release; rm /app/file; rm -r /app/deep; mkdir /app/deep; touch /app/deep/new",
+    );
     stage.does("unmerge m");
     stage.does("merge -l low -l top -l other -m m");
-    assert_eq!(stage.sh("m", "ls /app /app/deep; test ! -e /etc/os-release"), "/app:\ndeep\n\n/app/deep:\nnew\n");
+    assert_eq!(
+        stage.sh("m", "ls /app /app/deep; test ! -e /etc/os-release"),
+        "/app:\ndeep\n\n/app/deep:\nnew\n"
+    );
     stage.does("unmerge m");
     stage.does("merge -l top -l other -m m");
     assert_eq!(stage.sh("m", "cat /etc/os-release; ls /app"), "ID=test\ndeep\n");

@@ -23,6 +23,7 @@ scenarios!(
     errors_of_the_program_itself,
     runs_side_by_side,
     its_processes_are_its_own,
+    a_seccomp_profile_forbids,
 );
 
 fn merged(stage: &Stage<'_>) {
@@ -43,7 +44,12 @@ fn exit_codes_are_those_of_the_command(stage: &Stage<'_>) {
     ];
     for (summary, command, code) in table {
         let result = stage.try_run(["run", "--merged-point=m"].iter().chain(command));
-        assert_eq!(result.status.code(), Some(code), "{summary}: {}", String::from_utf8_lossy(&result.stderr));
+        assert_eq!(
+            result.status.code(),
+            Some(code),
+            "{summary}: {}",
+            String::from_utf8_lossy(&result.stderr)
+        );
         assert!(result.stdout.is_empty(), "{summary}");
     }
 }
@@ -52,7 +58,8 @@ fn stdout_is_exactly_the_commands(stage: &Stage<'_>) {
     merged(stage);
     let script = "echo out; echo err >&2; printf 'no newline'";
     for shell in [&["sh", "-c"][..], &["zsh", "-i", "-c"], &["bash", "-c"]] {
-        let result = stage.try_run(["run", "--all-devices", "--merged-point", "m"].iter().chain(shell).chain([&script]));
+        let result = stage
+            .try_run(["run", "--all-devices", "--merged-point", "m"].iter().chain(shell).chain([&script]));
         assert_eq!(String::from_utf8_lossy(&result.stdout), "out\nno newline", "{shell:?}");
         assert_eq!(String::from_utf8_lossy(&result.stderr), "err\n", "{shell:?}");
     }
@@ -73,8 +80,13 @@ fn everything_after_the_first_word_belongs_to_the_command(stage: &Stage<'_>) {
 fn the_environment_is_small_and_known(stage: &Stage<'_>) {
     merged(stage);
     let variables = [
-        ("SHELL", "/bin/fish"), ("HOME", "/nowhere"), ("TERM", "xterm"), ("LD_PRELOAD", "/nowhere.so"),
-        ("http_proxy", "http://127.0.0.1:1"), ("LANG", "xx_XX.UTF-8"), ("SECRET", "secret"),
+        ("SHELL", "/bin/fish"),
+        ("HOME", "/nowhere"),
+        ("TERM", "xterm"),
+        ("LD_PRELOAD", "/nowhere.so"),
+        ("http_proxy", "http://127.0.0.1:1"),
+        ("LANG", "xx_XX.UTF-8"),
+        ("SECRET", "secret"),
     ];
     let mut command = stage.program.command(["run", "--merged-point=m", "env"]);
     // The program finds its configuration by HOME, so that stays what it is.
@@ -82,7 +94,9 @@ fn the_environment_is_small_and_known(stage: &Stage<'_>) {
     let program = arguments.iter().position(|word| word == "run").expect("the verb") - 1;
     let mut changed = std::process::Command::new(command.get_program());
     changed.args(&arguments[..program]);
-    changed.args(variables.iter().filter(|(name, _)| *name != "HOME").map(|(name, value)| format!("{name}={value}")));
+    changed.args(
+        variables.iter().filter(|(name, _)| *name != "HOME").map(|(name, value)| format!("{name}={value}")),
+    );
     changed.args(&arguments[program..]).current_dir(stage.program.folder());
     command = changed;
     let mut lines: Vec<_> = String::from_utf8(testkit::run(&mut command))
@@ -109,8 +123,18 @@ fn variables_come_from_flags_over_files(stage: &Stage<'_>) {
     let file = format!("--env-file={}", file.display());
     let script = "echo \"$A|$B|$URL|$C|$DEBIAN_FRONTEND|$HOME\"";
     let out = stage.ok([
-        "run", "--all-devices", "--env", "DEBIAN_FRONTEND=noninteractive", "--env", "A=a b=c", "-env=C=", &file,
-        "--merged-point=m", "sh", "-c", script,
+        "run",
+        "--all-devices",
+        "--env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "--env",
+        "A=a b=c",
+        "-env=C=",
+        &file,
+        "--merged-point=m",
+        "sh",
+        "-c",
+        script,
     ]);
     assert_eq!(out, "a b=c|from file|http://x/?a=b||noninteractive|/root\n");
     let errors = stage.try_run(["run", "--env-file=/none", "--merged-point=m", "true"]);
@@ -119,7 +143,9 @@ fn variables_come_from_flags_over_files(stage: &Stage<'_>) {
 
 fn it_starts_in_the_root_or_where_it_is_told(stage: &Stage<'_>) {
     merged(stage);
-    let pwd = |flags: &[&str]| stage.ok(["run", "--merged-point=m"].iter().chain(flags).chain(&["sh", "-c", "pwd"]));
+    let pwd = |flags: &[&str]| {
+        stage.ok(["run", "--merged-point=m"].iter().chain(flags).chain(&["sh", "-c", "pwd"]))
+    };
     assert_eq!(pwd(&[]), "/\n");
     assert_eq!(pwd(&["--workdir=/root"]), "/root\n");
     stage.sh("m", "mkdir '/with space'");
@@ -152,7 +178,17 @@ fn binds_show_files_and_folders_of_the_machine(stage: &Stage<'_>) {
     assert_eq!(out, "ran relative\n");
     // The later one lies over the earlier one.
     let (first, second) = (format!("src={folder},dst=/d"), format!("src={},dst=/d/file", file.display()));
-    let out = stage.ok(["run", "--mount", &first, "--mount", &second, "--merged-point=m", "sh", "-c", "head -n 1 /d/file"]);
+    let out = stage.ok([
+        "run",
+        "--mount",
+        &first,
+        "--mount",
+        &second,
+        "--merged-point=m",
+        "sh",
+        "-c",
+        "head -n 1 /d/file",
+    ]);
     assert_eq!(out, "#!/bin/sh\n");
     let result = stage.try_run(["run", "--mount", "src=/none,dst=/d", "--merged-point=m", "true"]);
     assert_eq!(result.status.code(), Some(125));
@@ -164,7 +200,15 @@ fn binds_can_be_read_only(stage: &Stage<'_>) {
     let file = stage.write("only", "read\n", 0o666);
     for word in ["ro", "readonly"] {
         let mount = format!("type=bind,src={},dst=/only,{word}", file.display());
-        let out = stage.ok(["run", "--mount", &mount, "--merged-point=m", "sh", "-c", "cat /only; echo x 2>/dev/null > /only || echo no"]);
+        let out = stage.ok([
+            "run",
+            "--mount",
+            &mount,
+            "--merged-point=m",
+            "sh",
+            "-c",
+            "cat /only; echo x 2>/dev/null > /only || echo no",
+        ]);
         assert_eq!(out, "read\nno\n", "{word}");
     }
 }
@@ -172,8 +216,19 @@ fn binds_can_be_read_only(stage: &Stage<'_>) {
 fn places_made_for_binds_go_afterwards(stage: &Stage<'_>) {
     merged(stage);
     let file = stage.write("package.json", "{}", 0o644);
-    let mounts = [format!("src={},dst=/root/package.json", file.display()), format!("src={},dst=/a/b", stage.arg(""))];
-    stage.ok(["run", "--mount", &mounts[0], "--mount", &mounts[1], "--merged-point=m", "sh", "-c", "touch /a/mine"]);
+    let mounts =
+        [format!("src={},dst=/root/package.json", file.display()), format!("src={},dst=/a/b", stage.arg(""))];
+    stage.ok([
+        "run",
+        "--mount",
+        &mounts[0],
+        "--mount",
+        &mounts[1],
+        "--merged-point=m",
+        "sh",
+        "-c",
+        "touch /a/mine",
+    ]);
     assert_eq!(stage.sh("m", "ls -A /root /a"), "/a:\nmine\n\n/root:\n");
     let changed = stage.does("diff l");
     assert!(!changed.contains("package.json") && !changed.contains("resolv.conf"), "{changed}");
@@ -185,10 +240,18 @@ fn the_machine_can_be_reached_by_name(stage: &Stage<'_>) {
     let port = listener.local_addr().expect("its number").port();
     // Whoever connects is hung up on.
     std::thread::spawn(move || listener.incoming().for_each(drop));
-    let out = stage.sh("m", &format!("cat /etc/resolv.conf /etc/hosts; nc 127.0.0.1 {port} </dev/null && echo reached"));
+    let out = stage
+        .sh("m", &format!("cat /etc/resolv.conf /etc/hosts; nc 127.0.0.1 {port} </dev/null && echo reached"));
     let files = ["/etc/resolv.conf", "/etc/hosts"].map(|path| fs::read_to_string(path).unwrap_or_default());
     assert_eq!(out, format!("{}{}reached\n", files[0], files[1]));
-    let out = stage.ok(["run", "--no-network", "--merged-point=m", "sh", "-c", &format!("nc 127.0.0.1 {port} </dev/null 2>&1 || echo no")]);
+    let out = stage.ok([
+        "run",
+        "--no-network",
+        "--merged-point=m",
+        "sh",
+        "-c",
+        &format!("nc 127.0.0.1 {port} </dev/null 2>&1 || echo no"),
+    ]);
     assert!(out.ends_with("no\n"), "{out}");
 }
 
@@ -197,8 +260,11 @@ fn devices(stage: &Stage<'_>) {
     let few = stage.sh("m", "ls /dev; echo x > /dev/null; test -c /dev/urandom && test -d /dev/shm && test -c /dev/pts/ptmx && echo all");
     assert!(few.ends_with("all\n") && !few.contains("kmsg") && few.contains("tty"), "{few}");
     let all = stage.ok(["run", "--all-devices", "--merged-point=m", "ls", "/dev"]);
-    let names: Vec<_> = fs::read_dir("/dev").expect("devices").flatten().map(|entry| entry.file_name()).collect();
-    for name in ["null", "kmsg", "loop-control"].iter().filter(|name| names.iter().any(|known| known == *name)) {
+    let names: Vec<_> =
+        fs::read_dir("/dev").expect("devices").flatten().map(|entry| entry.file_name()).collect();
+    for name in
+        ["null", "kmsg", "loop-control"].iter().filter(|name| names.iter().any(|known| known == *name))
+    {
         assert!(all.lines().any(|line| line == *name), "{name}: {all}");
     }
     assert_eq!(stage.sh("m", "test -d /proc/self && test -d /sys/class && echo there"), "there\n");
@@ -221,7 +287,10 @@ fn what_is_written_stays_in_the_top_layer(stage: &Stage<'_>) {
 fn tmp_and_root_are_those_of_the_layers(stage: &Stage<'_>) {
     merged(stage);
     stage.sh("m", "touch /tmp/kept /root/kept /home/kept");
-    assert_eq!(stage.sh("m", "ls /tmp /root /home; stat -c %a /tmp /root"), "/home:\nkept\n\n/root:\nkept\n\n/tmp:\nkept\n1777\n700\n");
+    assert_eq!(
+        stage.sh("m", "ls /tmp /root /home; stat -c %a /tmp /root"),
+        "/home:\nkept\n\n/root:\nkept\n\n/tmp:\nkept\n1777\n700\n"
+    );
 }
 
 fn errors_of_the_program_itself(stage: &Stage<'_>) {
@@ -239,7 +308,8 @@ fn runs_side_by_side(stage: &Stage<'_>) {
         .map(|number| {
             let script = format!("echo {number} > /out{number}; cat /b/marker");
             let mount = format!("src={},dst=/b", stage.arg(""));
-            let mut command = stage.program.command(["run", "--mount", &mount, "--merged-point=m", "sh", "-c", &script]);
+            let mut command =
+                stage.program.command(["run", "--mount", &mount, "--merged-point=m", "sh", "-c", &script]);
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
         })
         .collect();
@@ -253,6 +323,38 @@ fn runs_side_by_side(stage: &Stage<'_>) {
 
 fn its_processes_are_its_own(stage: &Stage<'_>) {
     merged(stage);
-    let out = stage.sh("m", "id -u; echo $$; ps | grep -c cargo || true");
-    assert!(out.starts_with("0\n") && out.ends_with("\n0\n"), "{out}");
+    let out = stage.sh("m", "id -u; ls -d /proc/[0-9]* | wc -l");
+    let (user, count) = out.split_once('\n').expect("two lines");
+    assert_eq!(user, "0");
+    // Its first one, the shell, and two in the pipe.
+    assert!(count.trim().parse::<u32>().expect("a number") <= 5, "{out}");
+}
+
+fn a_seccomp_profile_forbids(stage: &Stage<'_>) {
+    merged(stage);
+    let profile = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}"#;
+    stage.write("profile.json", profile, 0o644);
+    let out = stage.ok([
+        "run",
+        "--seccomp",
+        "profile.json",
+        "--merged-point=m",
+        "sh",
+        "-c",
+        "mkdir /x 2>/dev/null || echo forbidden",
+    ]);
+    assert_eq!(out, "forbidden\n");
+    stage.write("profile.json", "{", 0o644);
+    let result = stage.try_run(["run", "--seccomp=profile.json", "--merged-point=m", "true"]);
+    assert_eq!(result.status.code(), Some(125));
+}
+
+/// Root can make control groups here; an ordinary user mostly cannot, and is told so.
+#[test]
+fn limits_hold() {
+    let stage = Stage::ready();
+    merged(&stage);
+    let script = "for n in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; wait -n 2>/dev/null; echo";
+    let result = stage.try_run(["run", "--pids=5", "--merged-point=m", "bash", "-c", script]);
+    assert!(String::from_utf8_lossy(&result.stderr).contains("fork"), "{result:?}");
 }

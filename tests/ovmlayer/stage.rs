@@ -1,7 +1,7 @@
 //! A place to work in: the program with a home, stores and a root filesystem of its own.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -13,8 +13,9 @@ use testkit::{Program, TestUser, tool};
 
 /// What of busybox the root filesystem has.
 const APPLETS: [&str; 28] = [
-    "cat", "chmod", "cp", "cut", "echo", "env", "false", "find", "grep", "head", "hostname", "id", "ln", "ls", "mkdir",
-    "mv", "nc", "nslookup", "ps", "readlink", "rm", "sh", "sleep", "stat", "touch", "true", "tty", "wc",
+    "cat", "chmod", "cp", "cut", "echo", "env", "false", "find", "grep", "head", "hostname", "id", "ln",
+    "ls", "mkdir", "mv", "nc", "nslookup", "ps", "readlink", "rm", "sh", "sleep", "stat", "touch", "true",
+    "tty", "wc",
 ];
 
 /// Folders of the root filesystem, with their modes.
@@ -45,6 +46,12 @@ impl Stage<'_> {
     /// Set up in the newest dialect, as root.
     pub(crate) fn ready() -> Self {
         Self::bare().set_up()
+    }
+
+    /// As [`Stage::ready`], with a log.
+    pub(crate) fn logging(log: &Path) -> Self {
+        let program = Program::new(env!("CARGO_BIN_EXE_ovmlayer")).env("OVMLAYER_LOG", log);
+        Self { program }.set_up()
     }
 }
 
@@ -195,7 +202,9 @@ fn fill(root: &Path) {
         libraries.extend(linked.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned));
     }
     for library in libraries {
-        let folder = root.join("usr").join(Path::new(&library).parent().expect("a folder").strip_prefix("/").expect("a path"));
+        let folder = root
+            .join("usr")
+            .join(Path::new(&library).parent().expect("a folder").strip_prefix("/").expect("a path"));
         fs::create_dir_all(&folder).expect("a folder");
         let name = Path::new(&library).file_name().expect("a name");
         fs::copy(&library, folder.join(name)).expect("a library");
@@ -206,9 +215,4 @@ fn fill(root: &Path) {
     fs::write(root.join("etc/hosts"), "").expect("a file");
     symlink("../run/systemd/resolve/stub-resolv.conf", root.join("etc/resolv.conf")).expect("a link");
     fs::write(root.join("etc/os-release"), "ID=test\n").expect("a file");
-}
-
-/// Words and one more.
-pub(crate) fn words(text: &str) -> Vec<OsString> {
-    text.split_whitespace().map(OsString::from).collect()
 }

@@ -58,7 +58,9 @@ fn with_engine(engine: &Engine, verb: &str, rest: &[String]) -> Done {
         ("unmerge", [point]) => report(&[format!("{:?}", engine.unmerge(&PointName::new(point)?)?)]),
         ("points", []) => {
             let points = engine.merge_points()?;
-            report(&points.iter().map(|point| format!("{} {:?}", point.name, point.layers)).collect::<Vec<_>>())
+            report(
+                &points.iter().map(|point| format!("{} {:?}", point.name, point.layers)).collect::<Vec<_>>(),
+            )
         }
         ("list", []) => report(&engine.list(Filter::All)?),
         ("list", [which]) => {
@@ -98,8 +100,10 @@ fn inside(engine: &Engine, verb: &str, rest: &[String]) -> Done {
             Ok(())
         }
         ("in-layer", [name, script]) => {
-            let locked = engine.lock(&names(std::slice::from_ref(name))?, ovmlayer_layers::Access::Exclusive)?;
-            let status = Command::new("sh").args(["-c", script]).current_dir(&locked[0].layer.path).status()?;
+            let locked =
+                engine.lock(&names(std::slice::from_ref(name))?, ovmlayer_layers::Access::Exclusive)?;
+            let status =
+                Command::new("sh").args(["-c", script]).current_dir(&locked[0].layer.path).status()?;
             if status.success() { Ok(()) } else { Err(status.to_string().into()) }
         }
         ("fsck", rest) => {

@@ -130,7 +130,8 @@ impl Copier {
                     self.entry(&stack[first + at], &name, &status, to, &inside)?;
                 }
                 Some(Found::Directories { stack, status, opaque }) => {
-                    rustix::fs::mkdirat(to, &name, Mode::RWXU).map_err(failed("create", self.shown(&inside)))?;
+                    rustix::fs::mkdirat(to, &name, Mode::RWXU)
+                        .map_err(failed("create", self.shown(&inside)))?;
                     let child = open_directory(to, &name).map_err(failed("open", self.shown(&inside)))?;
                     self.directory(&stack, &status, opaque, child.as_fd(), &inside)?;
                 }

@@ -66,7 +66,9 @@ impl Engine {
         for entry in own.scan() {
             let entry = entry.map_err(Error::tree("read", &layer.path))?;
             let found = below.lstat(&entry.path).map_err(Error::tree("read", rootfs))?;
-            if let Some(change) = change(&own, &entry, found.as_ref()).map_err(Error::tree("read", &layer.path))? {
+            if let Some(change) =
+                change(&own, &entry, found.as_ref()).map_err(Error::tree("read", &layer.path))?
+            {
                 each(change)?;
             }
         }
@@ -91,7 +93,9 @@ fn change(layer: &Root, entry: &Entry, below: Option<&Entry>) -> tree::Result<Op
             let (own, other) = (&entry.metadata, &below.metadata);
             if overlay_form::is_opaque(layer, &entry.path)? {
                 made(Effect::Empties, kind)
-            } else if (own.mode, own.uid, own.gid, &own.xattrs) != (other.mode, other.uid, other.gid, &other.xattrs) {
+            } else if (own.mode, own.uid, own.gid, &own.xattrs)
+                != (other.mode, other.uid, other.gid, &other.xattrs)
+            {
                 made(Effect::Replaces, kind)
             } else {
                 None
@@ -121,7 +125,8 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, gone, kind, rustix::fs::Mode::empty(), 0).unwrap();
         let var = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         std::fs::set_permissions(folder.path().join("layer/var"), var).unwrap();
-        let (own, below) = (open(&folder.path().join("layer")).unwrap(), open(&folder.path().join("below")).unwrap());
+        let (own, below) =
+            (open(&folder.path().join("layer")).unwrap(), open(&folder.path().join("below")).unwrap());
         overlay_form::set_opaque(&own, &"opt".parse().unwrap(), "user.overlay.opaque").unwrap();
         let mut found = Vec::new();
         for entry in own.scan() {

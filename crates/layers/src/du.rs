@@ -86,7 +86,8 @@ fn count(folder: OwnedFd, counted: &mut DiskUse, linked: &mut HashSet<(u64, u64)
         if kind == FileType::CharacterDevice && status.st_rdev == 0 {
             counted.whiteouts += 1;
         }
-        if kind == FileType::Directory || status.st_nlink < 2 || linked.insert((status.st_dev, status.st_ino)) {
+        if kind == FileType::Directory || status.st_nlink < 2 || linked.insert((status.st_dev, status.st_ino))
+        {
             counted.add(size(&status));
         }
         if kind == FileType::Directory {

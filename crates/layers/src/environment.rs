@@ -36,7 +36,8 @@ impl Environment {
             home: std::env::var_os("HOME").and_then(absolute),
             passwd_home: home_of(&passwd, euid),
             euid,
-            boot_id: sandbox::mounts::boot_id().map_err(Error::sandbox("tell this start of the machine from others"))?,
+            boot_id: sandbox::mounts::boot_id()
+                .map_err(Error::sandbox("tell this start of the machine from others"))?,
             default_store: DEFAULT_STORE.into(),
         })
     }
@@ -49,8 +50,11 @@ impl Environment {
 
     /// Where a configuration is looked for, best place first.
     pub(crate) fn config_paths(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> =
-            [&self.home, &self.passwd_home].into_iter().flatten().map(|home| home.join(CONFIG_NAME)).collect();
+        let mut paths: Vec<PathBuf> = [&self.home, &self.passwd_home]
+            .into_iter()
+            .flatten()
+            .map(|home| home.join(CONFIG_NAME))
+            .collect();
         paths.dedup();
         paths
     }
@@ -81,7 +85,8 @@ mod tests {
 
     #[test]
     fn homes_come_from_the_user_database() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\na:x:1000:1000::/home/a:/bin/sh\nb:x:7:7:::/bin/sh\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nbroken\na:x:1000:1000::/home/a:/bin/sh\nb:x:7:7:::/bin/sh\n";
         assert_eq!(home_of(passwd, 0), Some("/root".into()));
         assert_eq!(home_of(passwd, 1000), Some("/home/a".into()));
         assert_eq!(home_of(passwd, 7), None);

@@ -81,7 +81,9 @@ pub enum Error {
         name: LayerName,
     },
     /// A live merge point has the layer.
-    #[error("cannot {doing} layer `{name}`: merge point `{point}` uses it; run `ovmlayer unmerge {point}` first")]
+    #[error(
+        "cannot {doing} layer `{name}`: merge point `{point}` uses it; run `ovmlayer unmerge {point}` first"
+    )]
     Used {
         /// What was to be done to it, a verb.
         doing: &'static str,
@@ -91,13 +93,17 @@ pub enum Error {
         point: String,
     },
     /// The kernel has the layer mounted as the writable one somewhere.
-    #[error("layer `{name}` is still mounted as a writable layer by a process that runs in it; end that process first")]
+    #[error(
+        "layer `{name}` is still mounted as a writable layer by a process that runs in it; end that process first"
+    )]
     UpperInUse {
         /// The layer.
         name: LayerName,
     },
     /// A merge point of that name is live.
-    #[error("merge point `{point}` exists already; run `ovmlayer unmerge {point}` first, or choose another name")]
+    #[error(
+        "merge point `{point}` exists already; run `ovmlayer unmerge {point}` first, or choose another name"
+    )]
     PointExists {
         /// The merge point.
         point: PointName,
@@ -124,7 +130,9 @@ pub enum Error {
     #[error("no layer is named; at least one is needed")]
     NoLayers,
     /// More layers than overlayfs takes.
-    #[error("{count} layers are more than the {limit} that the kernel can stack; make one of several with `ovmlayer flatten`")]
+    #[error(
+        "{count} layers are more than the {limit} that the kernel can stack; make one of several with `ovmlayer flatten`"
+    )]
     TooDeep {
         /// How many were named.
         count: usize,
@@ -213,6 +221,16 @@ pub enum Error {
         /// Why it failed.
         source: tree::Error,
     },
+    /// An archive cannot be written or read.
+    #[error("cannot {action} `{}`", path.display())]
+    Archive {
+        /// What was being done, a verb.
+        action: &'static str,
+        /// The archive.
+        path: PathBuf,
+        /// Why it failed.
+        source: crate::archive::Problem,
+    },
     /// The kernel, or what keeps an ordinary user's mounts, refuses.
     #[error("cannot {action}")]
     Sandbox {
@@ -240,7 +258,10 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: a failed system call. A full disk becomes [`Error::NoSpace`], a read-only one [`Error::ReadOnly`].
-    pub(crate) fn io<E: Into<io::Error>>(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(E) -> Self {
+    pub(crate) fn io<E: Into<io::Error>>(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(E) -> Self {
         let path = path.as_ref().to_owned();
         move |source| {
             let source = source.into();
@@ -259,6 +280,18 @@ impl Error {
             Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Self::NoSpace { path },
             Some(io::ErrorKind::ReadOnlyFilesystem) => Self::ReadOnly { doing: action, store: path },
             _ => Self::Tree { action, path, source },
+        }
+    }
+
+    /// For `map_err`: a failed operation on an archive, told apart as by [`Error::io`].
+    pub(crate) fn archive(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(crate::archive::Problem) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| match source.io_kind() {
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Self::NoSpace { path },
+            _ => Self::Archive { action, path, source },
         }
     }
 

@@ -59,7 +59,9 @@ impl fmt::Display for Problem {
             Self::IdleMergePoint => "the folder of a merge point that is not live",
             Self::IdleWork => "the work folder of a mount that has ended",
             Self::IdleUnpacked => "an unpacked archive that is not mounted",
-            Self::InTwoStores => "a layer of this name is in the external store too; run `ovmlayer move` again",
+            Self::InTwoStores => {
+                "a layer of this name is in the external store too; run `ovmlayer move` again"
+            }
         })
     }
 }

@@ -273,9 +273,11 @@ impl Engine {
             Err(_) => (0o755, 0, 0),
         };
         if root.is_ok() && rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(folder, Some(uid), Some(gid)).map_err(Error::io("give its owner to", folder))?;
+            std::os::unix::fs::chown(folder, Some(uid), Some(gid))
+                .map_err(Error::io("give its owner to", folder))?;
         }
-        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).map_err(Error::io("give its mode to", folder))
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode))
+            .map_err(Error::io("give its mode to", folder))
     }
 }
 

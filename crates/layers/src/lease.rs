@@ -67,7 +67,9 @@ pub(crate) fn read(store: &Store, point: &PointName) -> Result<Option<(Lease, Fi
     };
     let mut text = String::new();
     match Read::by_ref(&mut file).take(MAX_SIZE).read_to_string(&mut text) {
-        Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(Error::io("read", &path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::InvalidData => {
+            return Err(Error::io("read", &path)(error));
+        }
         _ => {}
     }
     let bad = |why| Error::Record { path: path.clone(), why };

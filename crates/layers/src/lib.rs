@@ -6,6 +6,7 @@
 //!
 //! * [`Engine`] is what most callers want: it opens the configured stores and has a method per verb.
 //! * [`Engine::locate`], [`Engine::lock`] and [`Engine::stage`] are for code that reads or makes the content of layers.
+//! * [`Engine::export`] and [`Engine::import`] turn layers into an [`archive`] and back.
 //! * [`Setup`] and [`Engine::setup`] make the stores and the configuration.
 //!
 //! # Layout of a store, format 1
@@ -31,9 +32,11 @@
 //! comes next. Which layers are in use is asked of the kernel (its mount table, its lock of the process that keeps
 //! a user's mount, its own mark on a writable layer); a lease only says what to ask for.
 
+pub mod archive;
 mod config;
 mod copy;
 mod cp;
+mod delete_all;
 mod diff;
 mod du;
 mod engine;
@@ -78,6 +81,7 @@ pub use lock::{Access, LayerLock, StoreLock};
 pub use merge::Merged;
 pub use name::{LayerName, PointName};
 pub use run::{Bind, BindError, Request, exit_code};
+pub use sandbox::Limits;
 pub use setup::{SetUp, Setup};
 pub use staging::Staging;
 

@@ -31,10 +31,13 @@ pub struct StoreLock {
 impl StoreLock {
     /// Waits for the lock file at `path`. In a store that cannot be written there is nothing to be locked against.
     pub(crate) fn wait(path: &Path) -> Result<Self> {
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path);
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path);
         let file = match opened {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => return Ok(Self { file: None }),
+            Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+                return Ok(Self { file: None });
+            }
             Err(error) => return Err(Error::io("open", path)(error)),
         };
         take(file.as_fd(), FlockOperation::LockExclusive).map_err(Error::io("lock", path))?;

@@ -101,7 +101,10 @@ impl Engine {
         // What was unpacked has the form of the runtime store.
         let other = locked.iter().find(|one| !one.layer.archived && one.layer.store.form() != form);
         if let Some(other) = other {
-            return Err(Error::MixedForms { first: other.layer.name.clone(), second: top.layer.name.clone() });
+            return Err(Error::MixedForms {
+                first: other.layer.name.clone(),
+                second: top.layer.name.clone(),
+            });
         }
         let work = format!("{point}.{}", record::random_name());
         let work_path = self.runtime().path(WORK).join(&work);
@@ -135,7 +138,11 @@ impl Engine {
         let mounted = stack.lease.write(self.runtime(), point).and_then(|()| {
             make_folder(&stack.work)?;
             make_folder(&stack.target)?;
-            if self.environment().is_root() { self.attach(&stack, gate) } else { self.hold(&stack, point, gate) }
+            if self.environment().is_root() {
+                self.attach(&stack, gate)
+            } else {
+                self.hold(&stack, point, gate)
+            }
         });
         if let Err(error) = mounted {
             let _ = fs::remove_dir(&stack.target);
@@ -192,7 +199,8 @@ impl Engine {
             ));
         }
         let ids = self.runtime().ids();
-        if self.environment().is_root() && !ids.uids.is_empty() && Ids::current().is_ok_and(|now| now != *ids) {
+        if self.environment().is_root() && !ids.uids.is_empty() && Ids::current().is_ok_and(|now| now != *ids)
+        {
             warnings.push(format!(
                 "the store `{}` was made by a user with other ids: files have other owners when seen from here",
                 self.runtime().root().display()

@@ -24,9 +24,7 @@ pub(crate) fn is_opaque(layer: &Root, path: &EntryPath) -> tree::Result<bool> {
 /// Makes the directory `path` of a layer hide all that lies below it.
 pub(crate) fn set_opaque(layer: &Root, path: &EntryPath, attribute: &str) -> tree::Result<()> {
     let directory = layer.subroot(path)?;
-    rustix::fs::fsetxattr(&directory, attribute, b"y", XattrFlags::empty()).map_err(|errno| tree::Error::Entry {
-        operation: "make opaque",
-        path: path.clone(),
-        source: errno.into(),
+    rustix::fs::fsetxattr(&directory, attribute, b"y", XattrFlags::empty()).map_err(|errno| {
+        tree::Error::Entry { operation: "make opaque", path: path.clone(), source: errno.into() }
     })
 }

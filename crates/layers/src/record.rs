@@ -71,12 +71,7 @@ pub(crate) fn random_name() -> String {
 }
 
 /// Refuses a record of a newer format, before anything else in it is looked at.
-pub(crate) fn check_format(
-    path: &Path,
-    text: &str,
-    known: u32,
-    bad: &dyn Fn(String) -> Error,
-) -> Result<()> {
+pub(crate) fn check_format(path: &Path, text: &str, known: u32, bad: &dyn Fn(String) -> Error) -> Result<()> {
     #[derive(Deserialize)]
     struct Versioned {
         format: u32,

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use sandbox::{Capabilities, Devices, Namespaces, Network, Sandbox, Stdio};
-use tree::{Links, Root};
+use sandbox::{Capabilities, Devices, Limits, Namespaces, Network, Sandbox, SeccompProfile, Stdio};
 
 use crate::store::RUNS;
 use crate::{Engine, Error, PointName, Result};
@@ -21,12 +20,8 @@ use placeholders::Placeholders;
 /// How long what runs inside may go on after a signal that ends it.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The greatest size of a file of variables, in bytes.
-const MAX_ENV_FILE: u64 = 16 * 1024 * 1024;
-
-/// Files of the machine without which names do not resolve inside: a root filesystem has them empty, or as links to what a
-/// service of its own would write.
-const NAME_SERVICE: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+/// How much of a file of variables or a seccomp profile is read, in bytes.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// What is to be run, and how.
 #[derive(Debug, Clone)]
@@ -47,6 +42,10 @@ pub struct Request {
     pub all_devices: bool,
     /// Whether the machine's network is.
     pub network: bool,
+    /// How much it may use; the machine's limits hold anyway.
+    pub limits: Limits,
+    /// A file with the system calls that it may make, in the form of OCI runtimes and Docker.
+    pub seccomp: Option<PathBuf>,
 }
 
 impl Engine {
@@ -60,7 +59,9 @@ impl Engine {
     /// [`Error::UnknownPoint`]; a file of variables or the source of a bind that cannot be used; [`Error::Sandbox`]
     /// when the command cannot be started.
     pub fn run(&self, request: &Request) -> Result<ExitStatus> {
-        let files = request.env_files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
+        let files = request.env_files.iter().map(|path| read("read the variables in", path));
+        let files = files.collect::<Result<Vec<_>>>()?;
+        let profile = request.seccomp.as_deref().map(seccomp).transpose()?;
         let mut binds = request.binds.clone();
         for bind in &mut binds {
             // A relative path loses its meaning when the namespaces of the merge point are joined.
@@ -69,31 +70,25 @@ impl Engine {
         }
         let variables = environment::variables(&|name| std::env::var_os(name), &files, &request.env);
         let path = self.join(&request.point)?;
-        if request.network {
-            binds.splice(0..0, name_service());
+        let mut sandbox = sandbox(&path, request);
+        for (name, value) in variables {
+            sandbox = sandbox.env(name, value);
         }
-        let merged = Root::open(&path, Links::Refuse).map_err(Error::tree("open", &path))?;
-        let mut placeholders = Placeholders::enter(&self.runtime().folder(RUNS)?.join(&request.point))?;
-        let made = placeholders.make(&merged, &binds);
-        let outcome = made.and_then(|()| {
-            let mut sandbox = sandbox(&path, request).work_in(request.work_in.as_deref().unwrap_or(Path::new("/")));
-            for (name, value) in variables {
-                sandbox = sandbox.env(name, value);
-            }
-            for bind in &binds {
-                sandbox = sandbox.bind_as(sandbox::Bind {
-                    source: bind.source.clone(),
-                    target: bind.target.clone(),
-                    read_only: bind.read_only,
-                    recursive: bind.recursive,
-                });
-            }
+        for Bind { source, target, read_only, recursive } in binds {
+            sandbox = sandbox.bind_as(sandbox::Bind { source, target, read_only, recursive });
+        }
+        if let Some(profile) = profile {
+            sandbox = sandbox.seccomp(profile);
+        }
+        let mut placeholders =
+            Placeholders::enter(&self.runtime().folder(RUNS)?.join(&request.point), &path)?;
+        let outcome = placeholders.make(&sandbox).and_then(|()| {
             let program = request.command.first().cloned().unwrap_or_default();
             let doing = format!("run `{}` in merge point `{}`", program.display(), request.point);
             sandbox.run(&request.command, Stdio::inherit()).map_err(Error::sandbox(doing))
         });
         // The outcome of the command counts; what is left over is removed by the next run.
-        let _ = placeholders.leave(&merged);
+        let _ = placeholders.leave();
         outcome
     }
 
@@ -117,23 +112,22 @@ fn sandbox(root: &Path, request: &Request) -> Sandbox {
         .pass_signals(GRACE)
         // A bind into what another bind shows.
         .create_targets(true)
+        .resolver(request.network)
+        .limits(request.limits)
+        .work_in(request.work_in.as_deref().unwrap_or(Path::new("/")))
 }
 
-/// The machine's own files for finding names, read-only.
-fn name_service() -> impl Iterator<Item = Bind> {
-    NAME_SERVICE.into_iter().filter_map(|path| {
-        // Often a link to what a service writes elsewhere.
-        let source = fs::canonicalize(path).ok()?;
-        Some(Bind { source, target: path.into(), read_only: true, recursive: false })
-    })
+fn seccomp(path: &Path) -> Result<SeccompProfile> {
+    let doing = format!("use the seccomp profile `{}`", path.display());
+    SeccompProfile::parse(&read("read the seccomp profile", path)?).map_err(Error::sandbox(doing))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+fn read(doing: &'static str, path: &Path) -> Result<Vec<u8>> {
     use std::io::Read as _;
     let mut text = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(MAX_ENV_FILE).read_to_end(&mut text))
-        .map_err(Error::io("read the variables in", path))?;
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut text))
+        .map_err(Error::io(doing, path))?;
     Ok(text)
 }
 

@@ -66,7 +66,11 @@ impl Staging {
 
     /// Exchanges the folder with what has the name, in one step where the file system can; what had the name is in the
     /// trash then.
-    pub(crate) fn publish_over(mut self, target: &Path, gate: &StoreLock) -> Result<(Option<LayerLock>, Trash)> {
+    pub(crate) fn publish_over(
+        mut self,
+        target: &Path,
+        gate: &StoreLock,
+    ) -> Result<(Option<LayerLock>, Trash)> {
         let mut trash = Trash::place(&self.store, gate)?;
         match rustix::fs::renameat_with(CWD, &self.path, CWD, target, RenameFlags::EXCHANGE) {
             Ok(()) => {

@@ -135,7 +135,8 @@ impl Store {
             Err(error) => return Err(Error::io("read", &path)(error)),
         };
         let recorded = record.is_some();
-        let (form, ids) = record.map_or((Form::User, Ids::default()), |record| (record.xattrs, record.id_map));
+        let (form, ids) =
+            record.map_or((Form::User, Ids::default()), |record| (record.xattrs, record.id_map));
         Ok(Self { root, role, form, ids, recorded })
     }
 

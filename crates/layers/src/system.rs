@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 use sandbox::overlay::Overlay;
 
-use crate::store::LAYERS;
+use crate::store::{LAYERS, STAGING};
 use crate::{Engine, Environment, Error, Result, staging};
 
 impl Engine {
@@ -23,14 +23,17 @@ impl Engine {
         }
         let store = engine.runtime();
         store.writable("make layers")?;
-        access(store.root(), Access::WRITE_OK | Access::EXEC_OK).map_err(Error::io("write to", store.root()))?;
+        access(store.root(), Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(Error::io("write to", store.root()))?;
         if env.is_root() { engine.try_overlay(rootfs) } else { try_namespaces() }
     }
 
     /// Lets the kernel set up a read-only overlay and drops it: nothing is mounted or written.
     fn try_overlay(&self, rootfs: &Path) -> Result<()> {
-        let below = self.runtime().path(LAYERS);
-        let below = if below.is_dir() && !rootfs.starts_with(&below) { below } else { "/proc".into() };
+        // Any folder that does not hold the rootfs will do.
+        let folders = [LAYERS, STAGING].map(|name| self.runtime().path(name));
+        let below = folders.into_iter().find(|folder| folder.is_dir() && !rootfs.starts_with(folder));
+        let below = below.unwrap_or_else(|| "/dev".into());
         let overlay = Overlay {
             source: "ovmlayer".to_owned(),
             xattrs: self.runtime().form().xattrs(),

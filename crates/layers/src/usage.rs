@@ -228,7 +228,9 @@ impl Engine {
             Ok(false) => stale,
             // Who may not mount cannot ask: then it is taken for live, which it is unless its namespace has ended.
             Err(_) if !rustix::process::geteuid().is_root() => Ok(State::Elsewhere(lease)),
-            Err(error) => Err(Error::sandbox(format!("find out whether merge point `{point}` is live"))(error)),
+            Err(error) => {
+                Err(Error::sandbox(format!("find out whether merge point `{point}` is live"))(error))
+            }
         }
     }
 

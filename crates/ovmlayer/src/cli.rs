@@ -7,10 +7,12 @@ mod setup;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use archive::{Export, Form, Import};
-pub(crate) use layer::{Create, Delete, Diff, DiskUse, Flatten, Fsck, Inspect, List, ListLayers, Merge, Move, Unmerge};
+pub(crate) use archive::{Export, Import};
+pub(crate) use layer::{
+    Create, Delete, Diff, DiskUse, Flatten, Fsck, Inspect, List, ListLayers, Merge, Move, Unmerge,
+};
 pub(crate) use run::{Copy, Direction, Run};
-pub(crate) use setup::{Folder, Mode, Setup};
+pub(crate) use setup::{Mode, Setup};
 
 /// Stacks layers over a root filesystem and runs programs in the stack.
 ///

@@ -120,7 +120,7 @@ fn copy_entry(root: &Root, target: &Root, entry: &tree::Entry, metadata: &Metada
 }
 
 fn clamp(mut metadata: Metadata, epoch: i64) -> Metadata {
-    metadata.mtime = metadata.mtime.min(epoch);
+    metadata.clamp_mtime(epoch);
     metadata
 }
 
@@ -179,7 +179,7 @@ fn pack<W: Write>(root: &Root, tar: &mut tar::Writer<W>, shape: &Shape<'_>) -> R
         if shape.interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
         }
-        metadata.mtime = metadata.mtime.min(shape.epoch);
+        metadata.clamp_mtime(shape.epoch);
         Ok(if (shape.leave_out)(path) { Choice::Drop } else { Choice::Keep })
     })?;
     Ok(())

@@ -192,12 +192,14 @@ impl Unpacker<'_> {
             members.sums = Some(Sums::default());
         }
         let (_, mut data) = deb.into_data(limit).map_err(failed)?;
-        while let Some(member) =
+        while let Some(mut member) =
             data.next().map_err(|source| Error::Unpack { package: name.clone(), source })?
         {
             if self.interrupt.is_set() {
                 return Err(Error::Interrupted.into());
             }
+            // dpkg knows whole seconds only.
+            member.entry.metadata.mtime_nanos = 0;
             members.place(&member.entry, &mut data.data())?;
         }
         let (mut paths, links, sums) = (members.paths, members.links, members.sums);

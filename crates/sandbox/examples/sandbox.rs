@@ -19,6 +19,7 @@
 //!   --keep-session          the caller's terminal          --keep-limits       the caller's limits
 //!   --pass-signals MS       to what runs inside, with so many milliseconds to end
 //!   --memory-limit BYTES    of all together                --cpus N --pids N   likewise
+//!   --seccomp FILE          a profile as container engines have them
 //!   --lines                 print the output line by line, with a mark
 //!   --input TEXT            standard input
 //!   --cancel-on LINE        end the command when it prints LINE (with --lines)
@@ -38,7 +39,7 @@ use std::time::Duration;
 use ovmlayer_sandbox::foreign::{self, Registration, Support};
 use ovmlayer_sandbox::{
     Architecture, Bind, Cancel, Capabilities, Devices, Error, IdMap, Input, Limits, Namespaces, Network,
-    Output, Sandbox, Stdio, exit_code, make_placeholders, probe, remove_placeholders,
+    Output, Sandbox, SeccompProfile, Stdio, exit_code, make_placeholders, probe, remove_placeholders,
 };
 
 struct Options {
@@ -103,6 +104,10 @@ fn parse(arguments: impl Iterator<Item = String>, ids: Option<&IdMap>) -> Result
             "--pass-signals" => {
                 let grace = value()?.parse().map_err(|_| "--pass-signals takes a number")?;
                 sandbox.pass_signals(Duration::from_millis(grace))
+            }
+            "--seccomp" => {
+                let json = std::fs::read(value()?).map_err(|error| error.to_string())?;
+                sandbox.seccomp(SeccompProfile::parse(&json).map_err(|error| chain(&error))?)
             }
             "--memory-limit" => {
                 limits.memory = Some(value()?.parse().map_err(|_| "--memory-limit takes a number")?);

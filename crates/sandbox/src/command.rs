@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::thread::CapabilitySet;
 
+use crate::profile::{Surroundings, version};
 use crate::raw::{Instruction, Strings};
 use crate::sandbox::{Sandbox, c_string};
 use crate::{Error, seccomp, signals};
@@ -16,7 +17,8 @@ pub(crate) struct Command {
     pub(crate) programs: Vec<CString>,
     pub(crate) argv: Strings,
     pub(crate) env: Strings,
-    pub(crate) filter: Option<Vec<Instruction>>,
+    /// Seccomp filters, in the order in which they are installed.
+    pub(crate) filters: Vec<Vec<Instruction>>,
     pub(crate) capabilities: CapabilitySet,
     pub(crate) user: Option<(u32, u32)>,
     pub(crate) no_new_privileges: bool,
@@ -37,7 +39,7 @@ impl Command {
             programs: programs(sandbox, program)?,
             argv: Strings::new(argv),
             env: Strings::new(env),
-            filter: sandbox.deferred_fsync.then(seccomp::deferred_fsync),
+            filters: filters(sandbox)?,
             capabilities: sandbox.capabilities.set(),
             user: sandbox.user,
             no_new_privileges: sandbox.no_new_privileges,
@@ -46,6 +48,25 @@ impl Command {
             ignored: if sandbox.grace.is_some() { signals::ignored_ends() } else { Vec::new() },
         })
     }
+}
+
+fn filters(sandbox: &Sandbox) -> Result<Vec<Vec<Instruction>>, Error> {
+    let mut filters = Vec::new();
+    if sandbox.deferred_fsync {
+        filters.push(seccomp::deferred_fsync());
+    }
+    if let Some(profile) = &sandbox.seccomp {
+        let system = rustix::system::uname();
+        let architecture = match system.machine().to_bytes() {
+            b"aarch64" => "arm64",
+            b"riscv64" => "riscv64",
+            _ => "amd64",
+        };
+        let kernel = version(&system.release().to_string_lossy());
+        let capabilities = sandbox.capabilities.set();
+        filters.push(profile.compile(Surroundings { capabilities, architecture, kernel })?);
+    }
+    Ok(filters)
 }
 
 fn variable(name: &OsStr, value: &OsStr) -> Result<CString, Error> {

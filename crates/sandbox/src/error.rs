@@ -120,6 +120,12 @@ pub enum Error {
         /// Why not, and what to do about it.
         reason: String,
     },
+    /// A seccomp profile cannot be used.
+    #[error("cannot use the seccomp profile: {what}")]
+    Profile {
+        /// What is wrong with it.
+        what: String,
+    },
     /// A call of the operating system failed.
     #[error("cannot {doing}")]
     System {

@@ -131,7 +131,7 @@ fn prepare<E: std::error::Error>(
         .map_err(system("let go of the terminal"))?;
     // Its number is closed next; nothing may close it again.
     std::mem::forget(null);
-    raw::close_all_but([lease.as_fd(), answer.as_fd()]).map_err(system("close descriptors"))?;
+    raw::close_all_but(&[lease.as_fd(), answer.as_fd()].into_iter()).map_err(system("close descriptors"))?;
     // Last: the lock would go when any other descriptor of the lease is closed.
     rustix::fs::fcntl_lock(lease, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
         Errno::ACCESS | Errno::AGAIN => "another process keeps it already; unmerge first".to_owned(),

@@ -211,11 +211,12 @@ fn prepare(command: &Command, groups: &[OwnedFd]) -> Result<(), (Start, Errno)> 
     if command.no_new_privileges {
         rustix::thread::set_no_new_privs(true).map_err(fail(Start::Capabilities))?;
     }
-    // Before the capabilities go: without no_new_privs it takes CAP_SYS_ADMIN.
-    if let Some(filter) = &command.filter {
+    bound_capabilities(command.capabilities).map_err(fail(Start::Capabilities))?;
+    // The last thing that can be done by all means, since a filter may forbid the rest; without no_new_privs it takes
+    // CAP_SYS_ADMIN, which goes with exec or with the change of user.
+    for filter in &command.filters {
         raw::install_filter(filter).map_err(fail(Start::Filter))?;
     }
-    bound_capabilities(command.capabilities).map_err(fail(Start::Capabilities))?;
     if let Some((uid, gid)) = command.user {
         become_user(uid, gid).map_err(fail(Start::User))?;
     }

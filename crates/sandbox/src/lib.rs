@@ -1,5 +1,4 @@
-//! Processes in their own namespaces inside a root filesystem: what maintainer scripts, and later users'
-//! commands, run in.
+//! Processes in their own namespaces inside a root filesystem: what maintainer scripts, and users' commands, run in.
 //!
 //! This room owns every namespace, mount plan, device node, id map and binfmt registration of the project, and all
 //! of its `unsafe` code. In go a root directory, a command and what it may see; out come its output and exit
@@ -28,6 +27,7 @@ mod enter;
 mod error;
 mod exit;
 pub mod file_system;
+mod filter;
 pub mod foreign;
 mod hierarchy;
 pub mod holder;
@@ -43,6 +43,7 @@ mod options;
 pub mod overlay;
 mod plan;
 pub mod probe;
+mod profile;
 mod raw;
 mod reaper;
 mod run;
@@ -62,6 +63,7 @@ pub use ids::IdRange;
 pub use limits::Limits;
 pub use memory::{MemoryFolder, available_memory};
 pub use options::{Bind, Capabilities, Devices, Namespaces, Network};
+pub use profile::SeccompProfile;
 pub use sandbox::Sandbox;
 pub use stdio::{Input, Output, Stdio};
 pub use sync::sync_tree;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::act::{Act, Slot};
@@ -55,7 +56,7 @@ impl Plan {
     pub(crate) fn new(sandbox: &Sandbox, command: &[&OsStr]) -> Result<Self, Error> {
         let mut planner = Planner::default();
         planner.root(sandbox)?;
-        planner.dev(sandbox.devices)?;
+        planner.dev(sandbox)?;
         planner.proc(sandbox.guard_proc)?;
         planner.mounts(sandbox)?;
         planner.rest(sandbox)?;
@@ -81,6 +82,14 @@ fn namespaces(sandbox: &Sandbox) -> i32 {
         (own.cgroup && Path::new("/proc/self/ns/cgroup").exists(), libc::CLONE_NEWCGROUP),
     ];
     choices.into_iter().filter(|(chosen, _)| *chosen).fold(0, |flags, (_, flag)| flags | flag)
+}
+
+/// The terminal that is a standard stream of ours.
+fn terminal() -> Option<PathBuf> {
+    let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let terminal = streams.into_iter().find(|stream| rustix::termios::isatty(stream))?;
+    let name = rustix::termios::ttyname(terminal, Vec::new()).ok()?;
+    Some(PathBuf::from(OsStr::from_bytes(name.as_bytes())))
 }
 
 /// Collects acts: those that still see the machine's files, then those inside the new root. Targets are thus
@@ -150,8 +159,8 @@ impl Planner {
         Ok(())
     }
 
-    fn dev(&mut self, devices: Devices) -> Result<(), Error> {
-        if devices == Devices::All {
+    fn dev(&mut self, sandbox: &Sandbox) -> Result<(), Error> {
+        if sandbox.devices == Devices::All {
             let slot = self.take(Path::new("/dev"), true, false)?;
             self.after.push(Act::Put { slot, target: c"/dev".into() });
             return Ok(());
@@ -162,6 +171,12 @@ impl Planner {
             let slot = self.take(&path, false, false)?;
             self.after.push(Act::File { path: inside(&path)? });
             self.after.push(Act::Put { slot, target: inside(&path)? });
+        }
+        // A terminal from outside has no name in the pseudo-terminals inside; programs that ask for it look here too.
+        if let Some(terminal) = sandbox.keep_session.then(terminal).flatten() {
+            let slot = self.take(&terminal, false, false)?;
+            self.after.push(Act::File { path: c"/dev/console".into() });
+            self.after.push(Act::Put { slot, target: c"/dev/console".into() });
         }
         for (path, target) in DEVICE_LINKS {
             self.after.push(Act::Link { path: inside(Path::new(path))?, target: c_string("link", target)? });

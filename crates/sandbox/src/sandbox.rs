@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::options::{Bind, Capabilities, Devices, Namespaces, Network};
-use crate::{Cancel, Error, Limits, Stdio};
+use crate::{Cancel, Error, Limits, SeccompProfile, Stdio};
 
 /// What is mounted at a place of the root.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum Sys {
 /// The root must have the directories `proc` and `dev` (and `sys`, if that is asked for); they may be empty and
 /// stay so, for everything that is mounted lives in a mount namespace that ends with the command.
 ///
-/// A command sees: processes, mounts, host name, System V IPC and (unless told otherwise) network of its own; a
+/// Unless told otherwise, a command sees: processes, mounts, host name, System V IPC and network of its own; a
 /// fresh `/proc` with the kernel's switches read-only and its secrets hidden; a `/dev` in memory with `null`,
 /// `zero`, `full`, `random`, `urandom`, `tty`, pseudo-terminals and `shm`; the environment given here and no other
 /// variable; umask 022; default signal handling; no descriptor but its standard streams.
@@ -50,6 +50,7 @@ pub struct Sandbox {
     pub(crate) keep_limits: bool,
     pub(crate) grace: Option<Duration>,
     pub(crate) limits: Limits,
+    pub(crate) seccomp: Option<SeccompProfile>,
     pub(crate) read_only: bool,
     pub(crate) sys: Option<Sys>,
     pub(crate) create_targets: bool,
@@ -79,6 +80,7 @@ impl Sandbox {
             keep_limits: false,
             grace: None,
             limits: Limits::default(),
+            seccomp: None,
             read_only: false,
             sys: None,
             create_targets: false,
@@ -240,7 +242,7 @@ impl Sandbox {
         self
     }
 
-    /// Leaves the command in the caller's session, with its terminal (for interactive use). Off by default: a
+    /// Leaves the command in the caller's session, with its terminal, which is also `/dev/console` (for interactive use). Off by default: a
     /// command in a session of its own cannot push input into the caller's terminal.
     #[must_use]
     pub fn keep_session(mut self, on: bool) -> Self {
@@ -270,6 +272,16 @@ impl Sandbox {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Lets the command make only those system calls that the profile allows. Off by default.
+    ///
+    /// The profile must allow what starting the command itself takes: at least `execve`, `rt_sigaction` and
+    /// `rt_sigprocmask`, and with [`Sandbox::user`] `setgroups`, `setresgid` and `setresuid`.
+    #[must_use]
+    pub fn seccomp(mut self, profile: SeccompProfile) -> Self {
+        self.seccomp = Some(profile);
         self
     }
 

@@ -13,8 +13,10 @@ pub struct Metadata {
     pub uid: u32,
     /// The numeric group.
     pub gid: u32,
-    /// Time of last modification in whole seconds since 1970, negative before it.
+    /// Time of last modification in seconds since 1970, rounded down, negative before it.
     pub mtime: i64,
+    /// Nanoseconds of the time of last modification beyond its second: `0..=999_999_999`.
+    pub mtime_nanos: u32,
     /// Extended attributes by full name (`security.capability`), values as raw bytes.
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
@@ -24,6 +26,13 @@ impl Metadata {
     #[must_use]
     pub fn new(mode: u32, mtime: i64) -> Metadata {
         Metadata { mode: mode & 0o7777, mtime, ..Metadata::default() }
+    }
+
+    /// Takes a time later than `latest` back to it, and every time to its whole second: what a build that gives the same
+    /// bits again and again can vouch for.
+    pub fn clamp_mtime(&mut self, latest: i64) {
+        self.mtime = self.mtime.min(latest);
+        self.mtime_nanos = 0;
     }
 }
 

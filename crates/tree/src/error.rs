@@ -96,6 +96,35 @@ pub enum Error {
         minor: u32,
     },
 
+    /// An entry of a layer uses a feature of overlayfs that ties it to the layers it was made on.
+    #[error(
+        "`{path}` is {feature}, which means nothing outside the mount it was made in; copy the merged tree instead"
+    )]
+    OverlayFeature {
+        /// The entry.
+        path: EntryPath,
+        /// What it is, as the end of a sentence.
+        feature: &'static str,
+    },
+
+    /// A name that begins with `.wh.` has no spelling in an OCI layer, where it would be a whiteout.
+    #[error("`{path}` has no spelling in an OCI layer, where names that begin with `.wh.` are whiteouts")]
+    WhiteoutName {
+        /// The entry.
+        path: EntryPath,
+    },
+
+    /// An entry stands in an archive twice.
+    #[error("`{path}` stands in the archive twice")]
+    Twice {
+        /// The entry.
+        path: EntryPath,
+    },
+
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+
     /// The bytes of a tar archive are not acceptable.
     #[error(transparent)]
     Tar(#[from] tar::TarError),

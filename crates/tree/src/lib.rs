@@ -8,13 +8,15 @@
 //! * [`codec`]: gzip, xz and zstd, with output that does not depend on the number of threads.
 //! * [`Root`]: file operations beneath a directory descriptor; [`Scan`]: a directory as entries.
 //! * [`pack()`]: a directory into a tar in one pass.
+//! * [`layer`]: whiteouts and opaque directories in their three forms; layers into tars and back, with several threads.
 //!
 //! Most callers want [`Root`] with a [`tar::Reader`], or [`pack()`] with a [`tar::Writer`]. The crate knows nothing of
-//! packages, layers or images.
+//! packages, stores or images.
 
 pub mod codec;
 mod entry;
 mod error;
+pub mod layer;
 mod pack;
 mod path;
 mod root;

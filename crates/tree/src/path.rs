@@ -44,6 +44,14 @@ pub enum PathError {
         /// Its length in bytes.
         length: usize,
     },
+    /// The name cannot be what the archive takes it for.
+    #[error("name `{}` {why}", Escaped(.name))]
+    Refused {
+        /// The name as the archive spells it.
+        name: Vec<u8>,
+        /// What is wrong with it, as the end of a sentence.
+        why: &'static str,
+    },
 }
 
 impl EntryPath {

@@ -5,6 +5,7 @@
 //! and never followed. So no name and no symbolic link, however they change meanwhile, leads outside.
 
 mod metadata;
+mod open;
 mod parents;
 mod read;
 mod remove;
@@ -22,8 +23,12 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::{EntryPath, Error, Result};
+pub(crate) use open::Unfinished;
 use parents::{Parent, Parents};
+pub(crate) use read::open_regular;
 pub use scan::Scan;
+pub(crate) use write::fill;
+pub(crate) use xattr::belongs_to_tree;
 
 /// What symbolic links among the directories of a path mean. The last component is never followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

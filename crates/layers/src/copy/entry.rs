@@ -41,13 +41,7 @@ impl Copier {
 
     /// One more name of a file that was copied before; `false` when it was not, or the file system has no more names
     /// for it.
-    fn link(
-        &self,
-        status: &Stat,
-        to: BorrowedFd<'_>,
-        name: &CStr,
-        path: &[u8],
-    ) -> Result<bool, Failure> {
+    fn link(&self, status: &Stat, to: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> Result<bool, Failure> {
         let Some(first) = self.linked.get(&identity(status)) else { return Ok(false) };
         match rustix::fs::linkat(&self.root, &first[..], to, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
@@ -77,9 +71,8 @@ impl Copier {
         let allocated = u64::try_from(status.st_blocks).unwrap_or(0).saturating_mul(512);
         contents::copy(&mut source, &mut target, size, allocated)
             .map_err(failed("copy", self.shown(path)))?;
-        let attributes =
-            attributes::read_at(&attributes::handle_path(source.as_fd()), from.form, self.form)
-                .map_err(failed("read the attributes of", self.shown(path)))?;
+        let attributes = attributes::read_at(&attributes::handle_path(source.as_fd()), from.form, self.form)
+            .map_err(failed("read the attributes of", self.shown(path)))?;
         attributes::dress(target.as_fd(), status, &attributes).map_err(|lost| lost.or(self.shown(path)))
     }
 
@@ -91,8 +84,8 @@ impl Copier {
         to: BorrowedFd<'_>,
         path: &[u8],
     ) -> Result<(), Failure> {
-        let goal = rustix::fs::readlinkat(&from.fd, name, Vec::new())
-            .map_err(failed("read", self.shown(path)))?;
+        let goal =
+            rustix::fs::readlinkat(&from.fd, name, Vec::new()).map_err(failed("read", self.shown(path)))?;
         rustix::fs::symlinkat(&goal, to, name).map_err(failed("create", self.shown(path)))?;
         let attributes = self.attributes(from, name, path)?;
         dress_name(to, name, status, &attributes).map_err(|lost| lost.or(self.shown(path)))
@@ -147,7 +140,8 @@ fn make_node(to: BorrowedFd<'_>, name: &CStr, kind: FileType, device: u64) -> Re
 fn dress_name(to: BorrowedFd<'_>, name: &CStr, status: &Stat, attributes: &Attributes) -> Result<(), Lost> {
     let lost = |what| move |errno| Lost { what, errno };
     let (uid, gid) = (attributes::owner(status), attributes::group(status));
-    rustix::fs::chownat(to, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(lost("the owners of files"))?;
+    rustix::fs::chownat(to, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(lost("the owners of files"))?;
     let path = attributes::child_path(to, name);
     for (key, value) in attributes {
         rustix::fs::lsetxattr(&path[..], &key[..], value, XattrFlags::empty())

@@ -122,7 +122,8 @@ pub(crate) fn source(root: &Root, inside: &[u8]) -> Result<(EntryPath, Kind), Co
             continue;
         }
         let next = path.join(&name).map_err(tree::Error::from)?;
-        let found = root.lstat(&next)?.map(|entry| entry.kind).filter(|kind| !overlay_form::is_whiteout(kind));
+        let found =
+            root.lstat(&next)?.map(|entry| entry.kind).filter(|kind| !overlay_form::is_whiteout(kind));
         match found {
             Some(Kind::Symlink { target }) => {
                 links += 1;

@@ -104,7 +104,8 @@ fn links_times_and_holes_are_kept() {
     std::os::unix::fs::FileExt::read_exact_at(&file, &mut data, 1 << 30).unwrap();
     assert_eq!(&data, b"data");
     for name in ["tree", "tree/a", "tree/z", "tree/dangling", "tree/sparse"] {
-        let (source, copy) = (stage.status(&format!("source/{name}")), stage.status(&format!("layer/{name}")));
+        let (source, copy) =
+            (stage.status(&format!("source/{name}")), stage.status(&format!("layer/{name}")));
         assert_eq!(source.mtime(), copy.mtime(), "{name}");
     }
 }
@@ -117,7 +118,8 @@ fn copies_belong_to_root_unless_owners_are_kept() {
     stage.mode("source/file", 0o4755);
     stage.copy_in("source/file", "/plain").unwrap();
     stage.copy_in_as("source/file", "/kept", true).unwrap();
-    let owner = |name: &str| (stage.status(name).uid(), stage.status(name).gid(), stage.status(name).mode() & 0o7777);
+    let owner =
+        |name: &str| (stage.status(name).uid(), stage.status(name).gid(), stage.status(name).mode() & 0o7777);
     assert_eq!(owner("layer/plain/file"), (0, 0, 0o755));
     assert_eq!(owner("layer/kept/file"), (1234, 77, 0o4755));
 }
@@ -181,7 +183,10 @@ fn what_is_copied_out_cannot_do_more_than_its_owner() {
     assert_eq!(stage.status("out/new/tool").mode() & 0o7777, 0o755);
     assert_eq!(stage.read("out/link/tool"), "x");
     assert_eq!(stage.copy_out("/app/none", "out").unwrap_err().to_string(), "there is no `/app/none`");
-    assert_eq!(stage.copy_out("/", "out").unwrap_err().to_string(), "`/` has no name that its copy could get");
+    assert_eq!(
+        stage.copy_out("/", "out").unwrap_err().to_string(),
+        "`/` has no name that its copy could get"
+    );
 }
 
 #[test]
@@ -200,7 +205,12 @@ fn a_store_is_not_copied_into_itself() {
     let stage = Stage::new();
     let target = HostSource::open(stage.folder.path()).unwrap();
     let root = Root::open(stage.path("layer"), Links::Refuse).unwrap();
-    let inside = Inside { root: &root, below: None, opaque: None, store: &stage.path("layer").canonicalize().unwrap() };
+    let inside = Inside {
+        root: &root,
+        below: None,
+        opaque: None,
+        store: &stage.path("layer").canonicalize().unwrap(),
+    };
     let error = target.copy_into(OsStr::new("/"), &inside, false).unwrap_err();
     assert!(matches!(error, CopyError::IntoItself { .. }), "{error}");
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tree::{Entry, EntryPath, Kind, Metadata, Root};
 
 use super::place::{Missing, Place};
-use super::{CopyError, Copied, Owner, contents};
+use super::{Copied, CopyError, Owner, contents};
 use crate::overlay_form;
 
 /// What is copied.
@@ -101,11 +101,8 @@ impl Target<'_> {
 
     /// Makes a folder and gives the metadata that it must get in the end; none for one that is there already.
     fn directory(&self, path: &EntryPath, metadata: &Metadata) -> Result<Option<Metadata>, CopyError> {
-        let in_the_way = |kind: &Kind| CopyError::InTheWay {
-            path: path.clone(),
-            found: kind.name(),
-            wanted: "folder",
-        };
+        let in_the_way =
+            |kind: &Kind| CopyError::InTheWay { path: path.clone(), found: kind.name(), wanted: "folder" };
         let over_whiteout = match self.root.kind(path)? {
             None => false,
             Some(Kind::Directory) => return Ok(None),

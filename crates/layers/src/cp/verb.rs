@@ -67,12 +67,12 @@ impl Engine {
                 let source = HostSource::open(source).map_err(Error::Copy)?;
                 let uses = inspect::uses(&self.merge_points()?, layer);
                 match uses.iter().find(|used| used.top) {
-                    Some(used) => self.into_merged(&source, &used.point, inside, keep_owner),
-                    None => self.into_layer(&source, layer, inside, keep_owner),
+                    Some(used) => self.copy_into_merged(&source, &used.point, inside, keep_owner),
+                    None => self.copy_into_layer(&source, layer, inside, keep_owner),
                 }
             }
             Transfer::HostToMerged { source, point, inside } => {
-                self.into_merged(&HostSource::open(source).map_err(Error::Copy)?, point, inside, keep_owner)
+                self.copy_into_merged(&HostSource::open(source).map_err(Error::Copy)?, point, inside, keep_owner)
             }
             Transfer::LayerToHost { layer, inside, folder } => {
                 let folder = HostFolder::open(folder).map_err(Error::Copy)?;
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    fn into_merged(
+    fn copy_into_merged(
         &self,
         source: &HostSource,
         point: &PointName,
@@ -103,7 +103,7 @@ impl Engine {
         source.copy_into(inside, &target, keep_owner).map_err(Error::Copy)
     }
 
-    fn into_layer(
+    fn copy_into_layer(
         &self,
         source: &HostSource,
         name: &LayerName,

@@ -85,8 +85,12 @@ impl Parts {
         let path = |value: &[u8]| Path::new(OsStr::from_bytes(value)).to_owned();
         let fresh = match (name, value) {
             (b"type", Some(b"bind")) => self.kind.replace(()).is_none(),
-            (b"type", Some(other)) => return Err(BindError::Type(String::from_utf8_lossy(other).into_owned())),
-            (b"src" | b"source", Some(value)) if !value.is_empty() => self.source.replace(path(value)).is_none(),
+            (b"type", Some(other)) => {
+                return Err(BindError::Type(String::from_utf8_lossy(other).into_owned()));
+            }
+            (b"src" | b"source", Some(value)) if !value.is_empty() => {
+                self.source.replace(path(value)).is_none()
+            }
             (b"dst" | b"target" | b"destination", Some(value)) if !value.is_empty() => {
                 self.target.replace(path(value)).is_none()
             }
@@ -112,10 +116,18 @@ mod tests {
         let unknown = |part: &str| Err(BindError::Unknown(part.into()));
         let table: &[(&str, &str, Result<Bind, BindError>)] = &[
             ("oocana", "type=bind,src=/s,dst=/d,ro,recursive", bind("/s", "/d", true, true)),
-            ("oocana, the other words", "type=bind,src=/s,dst=/d,rw,nonrecursive", bind("/s", "/d", false, false)),
+            (
+                "oocana, the other words",
+                "type=bind,src=/s,dst=/d,rw,nonrecursive",
+                bind("/s", "/d", false, false),
+            ),
             ("the workflows", "type=bind,source=S,dst=/d,nonrecursive", bind("S", "/d", false, false)),
             ("no words", "src=/s,dst=/d", bind("/s", "/d", false, false)),
-            ("spaces", "type=bind,src=/tmp/example dir,dst=/a b,rw", bind("/tmp/example dir", "/a b", false, false)),
+            (
+                "spaces",
+                "type=bind,src=/tmp/example dir,dst=/a b,rw",
+                bind("/tmp/example dir", "/a b", false, false),
+            ),
             ("Docker's names", "type=bind,source=/s,target=/d,readonly", bind("/s", "/d", true, false)),
             ("another name", "destination=/d,source=/s", bind("/s", "/d", false, false)),
             ("equals signs in a path", "src=/a=b,dst=/c=d", bind("/a=b", "/c=d", false, false)),

@@ -104,12 +104,24 @@ mod tests {
 
     #[test]
     fn precedence() {
-        let table: &[(&str, &[&str], &[&str], &[&str])] = &[
+        /// Summary, files, explicit words, what comes of them.
+        type Row = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+        let table: &[Row] = &[
             ("nothing given", &[], &[], &["HOME=/root", "TERM=xterm"]),
             ("explicit", &[], &["A=1", "B="], &["HOME=/root", "TERM=xterm", "A=1", "B="]),
             ("from the caller", &[], &["SHELL", "MISSING"], &["HOME=/root", "TERM=xterm", "SHELL=/bin/fish"]),
-            ("explicit over file", &["A=file\nB=file"], &["A=1"], &["HOME=/root", "TERM=xterm", "A=1", "B=file"]),
-            ("later over earlier", &["A=1", "A=2"], &["B=1", "B=2"], &["HOME=/root", "TERM=xterm", "A=2", "B=2"]),
+            (
+                "explicit over file",
+                &["A=file\nB=file"],
+                &["A=1"],
+                &["HOME=/root", "TERM=xterm", "A=1", "B=file"],
+            ),
+            (
+                "later over earlier",
+                &["A=1", "A=2"],
+                &["B=1", "B=2"],
+                &["HOME=/root", "TERM=xterm", "A=2", "B=2"],
+            ),
             ("over what is inherited", &["TERM=dumb"], &["HOME=/x"], &["HOME=/x", "TERM=dumb"]),
             (
                 "lines of a file",

@@ -1,11 +1,12 @@
 //! Files and folders that are made in a merge point only to mount something on, and that go afterwards.
 //!
 //! A command may look at what is around it (a bundler that finds an empty `package.json` fails), and what it finds is
-//! exported with the layer. So what was made is written to a list before it is made, and whoever is the last to leave
-//! the merge point removes what is still empty; the list outlives a run that was killed. Every run holds a shared lock of
-//! the list for as long as it lives, and only who gets it alone removes anything: the placeholders of one run may be
-//! in use by another.
+//! exported with the layer. So what is made is first written to a list, and whoever is the last to leave the merge
+//! point removes what is still empty; the list outlives a run that was killed. Every run holds a shared lock of the
+//! list for as long as it lives, and only who gets it alone removes anything: the placeholders of one run may be in use
+//! by another.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,10 +15,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use tree::{EntryPath, Kind, Root};
+use sandbox::{Placeholder, Sandbox, make_placeholders, remove_placeholders};
 
-use super::Bind;
-use crate::cp::place;
 use crate::{Error, Result};
 
 /// A list longer than this, in bytes, is not of our making.
@@ -28,11 +27,13 @@ const MAX_LIST: u64 = 16 * 1024 * 1024;
 pub(super) struct Placeholders {
     list: File,
     path: PathBuf,
+    /// Where the merge point is mounted.
+    merged: PathBuf,
 }
 
 impl Placeholders {
     /// Takes part in the list at `path`, which is made when it is missing.
-    pub(super) fn enter(path: &Path) -> Result<Self> {
+    pub(super) fn enter(path: &Path, merged: &Path) -> Result<Self> {
         loop {
             let mut options = File::options();
             options.read(true).append(true).create(true).mode(0o600);
@@ -43,7 +44,7 @@ impl Placeholders {
             // Somebody may have removed it between the two.
             match path.symlink_metadata() {
                 Ok(there) if (there.dev(), there.ino()) == (own.dev(), own.ino()) => {
-                    return Ok(Self { list, path: path.to_owned() });
+                    return Ok(Self { list, path: path.to_owned(), merged: merged.to_owned() });
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -52,45 +53,26 @@ impl Placeholders {
         }
     }
 
-    /// Makes what `binds` lack in `merged`. What lies in another bind is not seen here; the sandbox makes it there.
-    pub(super) fn make(&mut self, merged: &Root, binds: &[Bind]) -> Result<()> {
-        for bind in binds {
-            let target = bind.target.as_os_str().as_bytes();
-            // Other failures are of the mount, which knows more to say about them.
-            let Ok(place) = place::folder(merged, None, target) else { continue };
-            let Some((last, folders)) = place.missing.split_last() else { continue };
-            self.announce(place.missing.iter().map(|missing| &missing.path))?;
-            let fail = |path: &EntryPath| Error::tree("make a place to mount on for", format!("/{path}"));
-            for folder in folders {
-                merged.make_dir(&folder.path, &folder.metadata).map_err(fail(&folder.path))?;
-            }
-            if bind.source.is_dir() {
-                merged.make_dir(&last.path, &last.metadata).map_err(fail(&last.path))?;
-            } else {
-                let metadata = tree::Metadata { mode: 0o644, ..last.metadata.clone() };
-                match merged.write_file(&last.path, &metadata, &mut std::io::empty()) {
-                    Err(error) if error.io_kind() != Some(std::io::ErrorKind::AlreadyExists) => {
-                        return Err(fail(&last.path)(error));
-                    }
-                    _ => {}
-                }
-            }
+    /// Makes what the mounts of `sandbox`, whose root is the merge point, lack there.
+    pub(super) fn make(&mut self, sandbox: &Sandbox) -> Result<()> {
+        let fail = || Error::sandbox("make places to mount on");
+        let missing = sandbox.missing_targets().map_err(fail())?;
+        if missing.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn announce<'p>(&mut self, paths: impl Iterator<Item = &'p EntryPath>) -> Result<()> {
         let mut text = Vec::new();
-        for path in paths {
-            text.extend_from_slice(path.as_bytes());
+        for placeholder in &missing {
+            text.push(if placeholder.directory { b'd' } else { b'f' });
+            text.extend_from_slice(placeholder.path.as_os_str().as_bytes());
             text.push(0);
         }
-        // One write: lines of runs side by side do not mix.
-        self.list.write_all(&text).map_err(Error::io("write", &self.path))
+        // One write: entries of runs side by side do not mix.
+        self.list.write_all(&text).map_err(Error::io("write", &self.path))?;
+        make_placeholders(&self.merged, &missing).map_err(fail())
     }
 
     /// Leaves, and if nobody else is there, removes what is still empty.
-    pub(super) fn leave(mut self, merged: &Root) -> Result<()> {
+    pub(super) fn leave(mut self) -> Result<()> {
         // The shared lock goes first, so of two that leave together the second is alone.
         match rustix::io::retry_on_intr(|| flock(&self.list, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => {}
@@ -105,59 +87,50 @@ impl Placeholders {
         if text.is_empty() {
             return Ok(());
         }
-        let mut paths: Vec<EntryPath> =
-            text.split(|&byte| byte == 0).filter_map(|path| EntryPath::parse(path).ok()).collect();
-        paths.sort_unstable();
-        paths.dedup();
-        merged.forget_parents();
-        for path in paths.iter().rev().filter(|path| !path.is_root()) {
-            // What cannot be removed is in use in a way that we do not know, and stays.
-            let _ = match merged.kind(path) {
-                Ok(Some(Kind::Directory)) => merged.remove_dir(path),
-                Ok(Some(Kind::File { size: 0 })) => merged.remove_file(path),
-                _ => Ok(false),
-            };
-        }
+        let mut made: Vec<Placeholder> = text.split(|&byte| byte == 0).filter_map(entry).collect();
+        // What lies in another one comes after it.
+        made.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        made.dedup();
+        remove_placeholders(&self.merged, &made).map_err(Error::sandbox("remove places of mounts"))?;
         self.list.set_len(0).map_err(Error::io("write", &self.path))
     }
+}
+
+fn entry(text: &[u8]) -> Option<Placeholder> {
+    let (kind, path) = text.split_first()?;
+    let path = PathBuf::from(OsStr::from_bytes(path));
+    path.is_absolute().then_some(Placeholder { path, directory: *kind == b'd' })
 }
 
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
-    use tree::Links;
 
     use super::*;
 
     struct Stage {
         folder: TempDir,
-        merged: Root,
     }
 
     impl Stage {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            for name in ["merged/root", "merged/real", "source"] {
+            for name in ["merged/root", "merged/real", "merged/dev", "merged/proc", "source"] {
                 std::fs::create_dir_all(folder.path().join(name)).unwrap();
             }
             std::fs::write(folder.path().join("file"), "x").unwrap();
             std::os::unix::fs::symlink("/real", folder.path().join("merged/link")).unwrap();
-            let merged = Root::open(folder.path().join("merged"), Links::Refuse).unwrap();
-            Self { folder, merged }
+            Self { folder }
         }
 
         fn run(&self, binds: &[(&str, &str)]) -> Placeholders {
-            let mut placeholders = Placeholders::enter(&self.folder.path().join("list")).unwrap();
-            let binds: Vec<Bind> = binds
-                .iter()
-                .map(|(source, target)| Bind {
-                    source: self.folder.path().join(source),
-                    target: target.into(),
-                    read_only: false,
-                    recursive: false,
-                })
-                .collect();
-            placeholders.make(&self.merged, &binds).unwrap();
+            let merged = self.folder.path().join("merged");
+            let mut placeholders = Placeholders::enter(&self.folder.path().join("list"), &merged).unwrap();
+            let mut sandbox = Sandbox::new(merged);
+            for (source, target) in binds {
+                sandbox = sandbox.bind(self.folder.path().join(source), target);
+            }
+            placeholders.make(&sandbox).unwrap();
             placeholders
         }
 
@@ -169,9 +142,14 @@ mod tests {
     #[test]
     fn what_was_made_goes_and_what_was_there_stays() {
         let stage = Stage::new();
-        let run = stage.run(&[("source", "/a/b/c"), ("file", "/root/file"), ("file", "/link/x"), ("source", "/root")]);
+        let run = stage.run(&[
+            ("source", "/a/b/c"),
+            ("file", "/root/file"),
+            ("file", "/link/x"),
+            ("source", "/root"),
+        ]);
         assert!(stage.has("a/b/c") && stage.has("root/file") && stage.has("real/x"));
-        run.leave(&stage.merged).unwrap();
+        run.leave().unwrap();
         assert!(!stage.has("a") && !stage.has("root/file") && !stage.has("real/x"));
         assert!(stage.has("root") && stage.has("real") && stage.has("link"));
     }
@@ -182,7 +160,7 @@ mod tests {
         let run = stage.run(&[("source", "/a/b"), ("file", "/root/file")]);
         std::fs::write(stage.folder.path().join("merged/a/mine"), "").unwrap();
         std::fs::write(stage.folder.path().join("merged/root/file"), "mine").unwrap();
-        run.leave(&stage.merged).unwrap();
+        run.leave().unwrap();
         assert!(!stage.has("a/b") && stage.has("a/mine") && stage.has("root/file"));
     }
 
@@ -191,9 +169,9 @@ mod tests {
         let stage = Stage::new();
         let one = stage.run(&[("source", "/a")]);
         let two = stage.run(&[("source", "/a"), ("source", "/b")]);
-        one.leave(&stage.merged).unwrap();
+        one.leave().unwrap();
         assert!(stage.has("a") && stage.has("b"));
-        two.leave(&stage.merged).unwrap();
+        two.leave().unwrap();
         assert!(!stage.has("a") && !stage.has("b"));
     }
 
@@ -202,7 +180,7 @@ mod tests {
         let stage = Stage::new();
         drop(stage.run(&[("source", "/a")]));
         assert!(stage.has("a"));
-        stage.run(&[]).leave(&stage.merged).unwrap();
+        stage.run(&[]).leave().unwrap();
         assert!(!stage.has("a"));
     }
 }

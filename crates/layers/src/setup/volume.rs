@@ -18,7 +18,8 @@ const DISK_SIZE: u64 = 1 << 40;
 
 /// What can be kept in a folder, tried beneath it.
 pub(super) fn abilities(folder: &Path) -> Result<Abilities> {
-    file_system::abilities(folder).map_err(Error::sandbox(format!("try out the folder `{}`", folder.display())))
+    file_system::abilities(folder)
+        .map_err(Error::sandbox(format!("try out the folder `{}`", folder.display())))
 }
 
 /// The form of marks that a folder can keep; `user.` if none, for then layers are kept as archives there.
@@ -49,12 +50,16 @@ pub(super) fn choose(
         && (disk.is_none() || has_layers)
     {
         if disk.is_some() {
-            notes.push(format!("`{}` has layers already: they are used, no disk image is", runtime.display()));
+            notes
+                .push(format!("`{}` has layers already: they are used, no disk image is", runtime.display()));
         }
         return Ok((None, form));
     }
     if !is_root {
-        return Err(unsuitable(runtime, "overlayfs cannot write to its file system, and a disk image takes root"));
+        return Err(unsuitable(
+            runtime,
+            "overlayfs cannot write to its file system, and a disk image takes root",
+        ));
     }
     let kind = file_system::file_system(runtime).map_or("unknown", |found| found.kind);
     let image = disk.map_or_else(|| beside(runtime), Path::to_owned);
@@ -72,7 +77,10 @@ pub(super) fn choose(
         Err(error) => chain(&error),
     };
     if let Some(form) = form {
-        notes.push(format!("without the disk image `{}`, layers are kept in the folder: {refused}", image.display()));
+        notes.push(format!(
+            "without the disk image `{}`, layers are kept in the folder: {refused}",
+            image.display()
+        ));
         return Ok((None, form));
     }
     match provide(&Volume::Memory, runtime) {

@@ -70,7 +70,10 @@ fn errors_are_where_the_contract_has_them() {
     assert_eq!(engine.delete(&layer("none")).unwrap(), Deleted::Missing);
     assert_eq!(engine.unmerge(&point("none")).unwrap(), Unmerged::Unknown);
     assert!(matches!(engine.merge(&layers(["none"]), &point("m")), Err(Error::UnknownLayer { .. })));
-    assert!(matches!(engine.merge(&layers(["a", "none", "b"]), &point("m")), Err(Error::UnknownLayer { .. })));
+    assert!(matches!(
+        engine.merge(&layers(["a", "none", "b"]), &point("m")),
+        Err(Error::UnknownLayer { .. })
+    ));
     assert!(matches!(engine.merge(&layers(["a", "b", "a"]), &point("m")), Err(Error::Twice { .. })));
     assert!(matches!(engine.merge(&[], &point("m")), Err(Error::NoLayers)));
     assert!(matches!(engine.join(&point("m")), Err(Error::UnknownPoint { .. })));

@@ -21,8 +21,8 @@ pub(crate) struct Delete {
     /// The layer.
     #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
     pub(crate) name: Option<LayerName>,
-    /// Unmerge every merge point and delete every layer, those of the external store too. The setup and the root
-    /// filesystem stay.
+    /// Unmerge every merge point and delete every layer of the runtime store. The other stores, which may be shared,
+    /// stay as they are, and so do the setup and the root filesystem.
     #[arg(long)]
     pub(crate) all: bool,
 }

@@ -56,10 +56,10 @@ pub(crate) struct Run {
 #[command(next_help_heading = "Limits")]
 pub(crate) struct Limits {
     /// The most memory, in bytes or with a suffix k, m, g or t (powers of 1024).
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) memory: Option<String>,
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
     /// The most processors, such as 1.5.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = processors)]
     pub(crate) cpus: Option<f64>,
     /// The most processes and threads.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -114,4 +114,26 @@ pub(crate) enum Direction {
     /// Out of a merge point.
     #[value(name = "merged2host")]
     MergedToHost,
+}
+
+/// A size in bytes, with a suffix of one letter for a power of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let text = text.to_ascii_lowercase();
+    let (digits, power) = match text.char_indices().next_back() {
+        Some((at, letter)) if letter.is_ascii_alphabetic() => {
+            let power =
+                "bkmgt".find(letter).ok_or_else(|| format!("`{letter}` is no unit: use k, m, g or t"))?;
+            (&text[..at], power)
+        }
+        _ => (text.as_str(), 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{digits}` is no whole number"))?;
+    let bytes = u32::try_from(power).ok().and_then(|power| number.checked_mul(1024_u64.checked_pow(power)?));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "it must be more than nothing, and fit in 64 bits".into())
+}
+
+/// A number of processors, of which a hundredth is the least.
+fn processors(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if (0.01..=1_000_000.0).contains(&number) { Ok(number) } else { Err("it must be at least 0.01".into()) }
 }

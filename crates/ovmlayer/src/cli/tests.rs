@@ -179,6 +179,12 @@ fn every_run_of_the_contract() {
              {}, command: [\"true\"] })",
         ),
         (
+            "limits",
+            &["run", "-memory=512m", "--cpus", "1.5", "-pids=64", "--no-network", "-m", "m", "true"],
+            "Run(Run { merged_point: \"m\", limits: Limits { memory: Some(536870912), cpus: Some(1.5), pids: \
+             Some(64), no_network: true }, command: [\"true\"] })",
+        ),
+        (
             "a command named like a verb",
             &["run", "-m=m", "run", "list"],
             "Run(Run { merged_point: \"m\", limits: Limits {}, command: [\"run\", \"list\"] })",
@@ -245,6 +251,10 @@ fn wrong_usage_is_told() {
         ("a mode that is not known", &["cp", "--mode", "host2host", "a", "b"], "host2layer"),
         ("a bad bind", &["run", "--mount", "src=/a,dst=/b,rx", "-m", "m", "x"], "`rx` is not known here"),
         ("a bad name", &["create", "a/b"], "it contains `/` or `:`"),
+        ("a part of a byte", &["run", "--memory=1.5g", "-m", "m", "x"], "`1.5` is no whole number"),
+        ("no memory", &["run", "--memory=0", "-m", "m", "x"], "more than nothing"),
+        ("an unknown unit", &["run", "--memory=1x", "-m", "m", "x"], "`x` is no unit"),
+        ("no processor", &["run", "--cpus=0", "-m", "m", "x"], "at least 0.01"),
         ("used and unused", &["list", "layers", "--used", "--unused"], "cannot be used with"),
     ];
     for (summary, words, want) in table {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use layers::{Deleted, Engine, Filter, LayerName, Layer, MergePoint, Role};
+use layers::{Deleted, Engine, Filter, Layer, LayerName, MergePoint, Role};
 use serde_json::json;
 
 use super::{Outcome, done, engine, engine_inside};
@@ -16,8 +16,8 @@ pub(crate) fn create(create: &Create) -> Outcome {
 
 pub(crate) fn delete(delete: &Delete) -> Outcome {
     let Some(name) = &delete.name else {
-        engine()?;
-        return done("deleted all layers");
+        let removed = engine()?.delete_all()?;
+        return done(&format!("deleted all layers, which were {removed}"));
     };
     match engine_inside()?.delete(name)? {
         Deleted::Gone => done(&format!("deleted layer `{name}`")),

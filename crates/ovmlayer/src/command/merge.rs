@@ -30,7 +30,9 @@ pub(crate) fn unmerge(unmerge: &Unmerge) -> Outcome {
     match engine()?.unmerge(point)? {
         Unmerged::Gone => {}
         Unmerged::Detached => {
-            printer::note(&format!("merge point `{point}` was busy: it ends when the processes in it have ended"));
+            printer::note(&format!(
+                "merge point `{point}` was busy: it ends when the processes in it have ended"
+            ));
         }
         Unmerged::Unknown => printer::note(&format!("there is no merge point `{point}`")),
     }

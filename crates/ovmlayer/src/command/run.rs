@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use layers::{Request, exit_code};
+use layers::{Limits, Request, exit_code};
 
 use super::engine;
 use crate::cli::Run;
@@ -18,6 +18,8 @@ pub(crate) fn run(run: &Run) -> ExitCode {
         env_files: run.env_file.clone(),
         all_devices: run.all_devices,
         network: !run.limits.no_network,
+        limits: Limits { memory: run.limits.memory, cpus: run.limits.cpus, pids: run.limits.pids },
+        seccomp: run.limits.seccomp.clone(),
     };
     let program = run.command.first().cloned().unwrap_or_default();
     log::line(&format!("running `{}` in `{}`", program.display(), run.merged_point));

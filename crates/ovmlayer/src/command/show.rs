@@ -14,9 +14,10 @@ pub(crate) fn inspect(inspect: &cli::Inspect, json: bool) -> Outcome {
     let inspection = engine_inside()?.inspect_layer(&inspect.name)?;
     let (layer, holds) = (&inspection.layer, inspection.holds);
     if json {
-        let uses = inspection.uses.iter().map(|used| {
-            json!({ "point": used.point.as_str(), "position": used.position, "top": used.top })
-        });
+        let uses = inspection
+            .uses
+            .iter()
+            .map(|used| json!({ "point": used.point.as_str(), "position": used.position, "top": used.top }));
         printer::json(&json!({
             "name": layer.name.as_str(),
             "store": role(layer),
@@ -103,8 +104,10 @@ pub(crate) fn disk_use(usage: &cli::DiskUse, json: bool) -> Outcome {
         printer::json(&json!({ "layers": list.collect::<Vec<_>>(), "total": sizes(None, total) }));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut lines: Vec<_> =
-        counted.iter().map(|(layer, holds)| format!("{:>12}  {}", size(holds.disk_bytes), layer.name)).collect();
+    let mut lines: Vec<_> = counted
+        .iter()
+        .map(|(layer, holds)| format!("{:>12}  {}", size(holds.disk_bytes), layer.name))
+        .collect();
     if counted.len() != 1 {
         lines.push(format!("{:>12}  total", size(total.disk_bytes)));
     }

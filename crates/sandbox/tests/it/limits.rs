@@ -1,11 +1,11 @@
-//! Limits by control groups, in whichever version this machine has them.
+//! Limits: by control groups, in whichever version this machine has them, and of system calls.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use crate::support::{Root, Who};
+use crate::support::{Root, Who, for_everyone};
 
 #[test]
 fn what_is_used_is_limited() {
@@ -58,6 +58,36 @@ fn who_may_not_limit_is_told() {
     assert_eq!(outcome.code, Some(125));
     assert!(outcome.err.contains("cannot limit pids: no control group can be made in "), "{}", outcome.err);
     assert!(outcome.err.contains("Permission denied"), "{}", outcome.err);
+}
+
+#[test]
+fn system_calls_are_those_of_the_profile() {
+    let profile = r#"{
+      "defaultAction": "SCMP_ACT_ALLOW",
+      "syscalls": [
+        { "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 122 },
+        { "names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{ "index": 1, "value": 10, "op": "SCMP_CMP_EQ" }] },
+        { "names": ["sethostname"], "action": "SCMP_ACT_KILL_PROCESS" },
+        { "names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO", "excludes": { "caps": ["CAP_CHOWN"] } }
+      ]
+    }"#;
+    for_everyone(|root| {
+        let file = root.beside().join("profile.json");
+        fs::write(&file, profile).unwrap();
+        let options = ["--seccomp", file.to_str().unwrap(), "--env", "PATH=/bin", "ROOT", "sh", "-c"];
+        let script = "mkdir /tmp/x; chmod 700 /tmp && kill -0 $$ && kill -USR1 $$; trap : USR2; kill -USR2 $$; echo $?";
+        let outcome = root.run(&[&options[..], &[script]].concat());
+        assert_eq!((outcome.code, outcome.out.as_str()), (Some(0), "0\n"), "{outcome:?}");
+        assert!(
+            outcome.err.contains("uota exceeded") && outcome.err.contains("not permitted"),
+            "{outcome:?}"
+        );
+        let killed = root.run(&[&["--all-capabilities"], &options[..], &["exec hostname x"]].concat());
+        assert_eq!(killed.code, Some(128 + 31));
+        fs::write(&file, "{}").unwrap();
+        let refused = root.run(&[&options[..], &["true"]].concat());
+        assert!(refused.err.contains("cannot use the seccomp profile: missing field"), "{}", refused.err);
+    });
 }
 
 /// The groups of this name in any hierarchy.

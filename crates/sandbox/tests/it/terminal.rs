@@ -94,6 +94,14 @@ fn a_typed_key_reaches_the_command_once_and_ends_nothing() {
 }
 
 #[test]
+fn the_terminal_has_a_name() {
+    for_everyone(|root| {
+        let person = Person::start(&command(&root, &["sh", "-c", "tty && echo x >/dev/tty"]));
+        assert_eq!(person.end(), (Some(0), "/dev/console\r\nx\r\n".to_owned()));
+    });
+}
+
+#[test]
 fn the_size_of_the_terminal_follows() {
     for_everyone(|root| {
         let script = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 1000 & wait; done";

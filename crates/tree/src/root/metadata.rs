@@ -42,10 +42,11 @@ impl Root {
         for (name, value) in &metadata.xattrs {
             xattr::set_handle(&target, name, value).map_err(fail)?;
         }
-        rustix::fs::utimensat(at, &target, &times(metadata.mtime), AtFlags::empty()).map_err(fail)
+        rustix::fs::utimensat(at, &target, &times(metadata.mtime, metadata.mtime_nanos), AtFlags::empty())
+            .map_err(fail)
     }
 
-    /// Sets the time of last modification alone, the last component not followed: one system call.
+    /// Sets the time of last modification alone, to a whole second, the last component not followed: one system call.
     ///
     /// # Errors
     /// [`crate::Error::Entry`] with what the system said.
@@ -53,9 +54,9 @@ impl Root {
         let fail = |errno: Errno| failed("set the time of", path, errno);
         let result = match self.locate(path).map_err(fail)? {
             Some((parent, name)) => {
-                rustix::fs::utimensat(parent.fd(), name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW)
+                rustix::fs::utimensat(parent.fd(), name, &times(mtime, 0), AtFlags::SYMLINK_NOFOLLOW)
             }
-            None => rustix::fs::futimens(self.as_fd(), &times(mtime)),
+            None => rustix::fs::futimens(self.as_fd(), &times(mtime, 0)),
         };
         result.map_err(fail)
     }
@@ -79,7 +80,7 @@ impl Root {
             xattr::fset(fd, name, value)
                 .map_err(|errno| failed("set an extended attribute of", path, errno))?;
         }
-        rustix::fs::futimens(fd, &times(metadata.mtime))
+        rustix::fs::futimens(fd, &times(metadata.mtime, metadata.mtime_nanos))
             .map_err(|errno| failed("set the time of", path, errno))
     }
 
@@ -100,8 +101,13 @@ impl Root {
         for (key, value) in &metadata.xattrs {
             xattr::set_child(parent.fd(), name, key, value).map_err(fail)?;
         }
-        rustix::fs::utimensat(parent.fd(), name, &times(metadata.mtime), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(fail)
+        rustix::fs::utimensat(
+            parent.fd(),
+            name,
+            &times(metadata.mtime, metadata.mtime_nanos),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .map_err(fail)
     }
 }
 
@@ -118,9 +124,9 @@ fn group(gid: u32) -> Option<Gid> {
 }
 
 /// A time of modification; that of last access stays what it is.
-pub(super) fn times(mtime: i64) -> Timestamps {
+fn times(mtime: i64, nanos: u32) -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 },
+        last_modification: Timespec { tv_sec: mtime, tv_nsec: nanos.into() },
     }
 }

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, StatxFlags};
 use rustix::io::Errno;
 
 use super::{Root, failed, file_from, xattr};
+use crate::layer::Marks;
 use crate::{Entry, EntryPath, Error, Kind, Metadata, Result};
 
 impl Root {
@@ -24,7 +25,7 @@ impl Root {
             Ok(Entry {
                 path: path.clone(),
                 kind: kind(parent, name, &status)?,
-                metadata: metadata(parent, name, &status)?,
+                metadata: metadata(parent, name, &status, None)?,
             })
         })
         .map_err(fail)
@@ -103,7 +104,7 @@ fn absent(errno: Option<Errno>) -> bool {
 }
 
 /// Opens `name` for reading unless it is a link; a pipe or device must not make us wait.
-pub(super) fn open_regular(parent: BorrowedFd<'_>, name: &[u8], path: &EntryPath) -> Result<File> {
+pub(crate) fn open_regular(parent: BorrowedFd<'_>, name: &[u8], path: &EntryPath) -> Result<File> {
     let fail = |errno| failed("open", path, errno);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(fail)?;
@@ -137,10 +138,16 @@ pub(super) fn kind(parent: BorrowedFd<'_>, name: &[u8], status: &Statx) -> rusti
     })
 }
 
-pub(super) fn metadata(parent: BorrowedFd<'_>, name: &[u8], status: &Statx) -> rustix::io::Result<Metadata> {
+/// Metadata; with `marks` also the attributes that overlayfs keeps there.
+pub(super) fn metadata(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    status: &Statx,
+    marks: Option<Marks>,
+) -> rustix::io::Result<Metadata> {
     // The attributes of a tree only ever belong to files and directories.
     let xattrs = match FileType::from_raw_mode(status.stx_mode.into()) {
-        FileType::RegularFile | FileType::Directory => xattr::read(parent, name)?,
+        FileType::RegularFile | FileType::Directory => xattr::read(parent, name, marks)?,
         _ => Default::default(),
     };
     Ok(Metadata {
@@ -148,6 +155,7 @@ pub(super) fn metadata(parent: BorrowedFd<'_>, name: &[u8], status: &Statx) -> r
         uid: status.stx_uid,
         gid: status.stx_gid,
         mtime: status.stx_mtime.tv_sec,
+        mtime_nanos: status.stx_mtime.tv_nsec,
         xattrs,
     })
 }

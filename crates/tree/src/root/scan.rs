@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{FileType, Mode, OFlags, Statx, StatxAttributes};
 
 use super::{Root, failed, read};
+use crate::layer::{Marks, Noted};
 use crate::{Entry, EntryPath, Kind, Result};
 
 /// The entries of a [`Root`] in path order, the root itself first.
@@ -19,6 +20,8 @@ use crate::{Entry, EntryPath, Kind, Result};
 #[derive(Debug)]
 pub struct Scan<'r> {
     root: &'r Root,
+    /// Whether overlayfs's marks are read, and which.
+    marks: Option<Marks>,
     started: bool,
     /// The directories from the root down to the current entry's.
     stack: Vec<Directory>,
@@ -35,6 +38,16 @@ struct Directory {
     fd: Arc<OwnedFd>,
     path: EntryPath,
     names: std::vec::IntoIter<Vec<u8>>,
+    has_whiteouts: bool,
+}
+
+/// An entry with what overlayfs has noted about it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) entry: Entry,
+    pub(crate) noted: Noted,
+    /// Files in its directory may be whiteouts.
+    pub(crate) parent_has_whiteouts: bool,
 }
 
 #[derive(Debug)]
@@ -43,15 +56,32 @@ struct Current {
     path: EntryPath,
     /// To be entered next.
     enter: bool,
+    /// Files in it may be whiteouts.
+    has_whiteouts: bool,
     /// The file's identity, when this is the first of several names.
     first_of: Option<Identity>,
+}
+
+impl Current {
+    fn new(name: Vec<u8>, path: EntryPath) -> Current {
+        Current { name, path, enter: false, has_whiteouts: false, first_of: None }
+    }
 }
 
 impl Root {
     /// All entries; see [`Scan`].
     #[must_use]
     pub fn scan(&self) -> Scan<'_> {
-        Scan { root: self, started: false, stack: Vec::new(), current: None, linked: HashMap::new() }
+        self.scan_with(None)
+    }
+
+    /// All entries, with what overlayfs has noted about them.
+    pub(crate) fn scan_marked(&self, marks: Marks) -> Scan<'_> {
+        self.scan_with(Some(marks))
+    }
+
+    fn scan_with(&self, marks: Option<Marks>) -> Scan<'_> {
+        Scan { root: self, marks, started: false, stack: Vec::new(), current: None, linked: HashMap::new() }
     }
 }
 
@@ -80,12 +110,17 @@ impl Scan<'_> {
         }
     }
 
-    fn advance(&mut self) -> Result<Option<Entry>> {
+    /// The directory of the entry that was returned last, and its name there.
+    pub(crate) fn place(&self) -> Option<(Arc<OwnedFd>, Vec<u8>)> {
+        let current = self.current.as_ref()?;
+        Some((Arc::clone(&self.stack.last()?.fd), current.name.clone()))
+    }
+
+    pub(crate) fn advance(&mut self) -> Result<Option<Found>> {
         match self.current.take() {
             None if !self.started => {
                 self.started = true;
-                let current =
-                    Current { name: b".".to_vec(), path: EntryPath::ROOT, enter: true, first_of: None };
+                let current = Current::new(b".".to_vec(), EntryPath::ROOT);
                 return self.entry(&Arc::clone(&self.root.directory), current, true);
             }
             Some(current) if current.enter => self.enter(&current)?,
@@ -99,7 +134,7 @@ impl Scan<'_> {
             };
             let path = directory.path.join(&name)?;
             let fd = Arc::clone(&directory.fd);
-            let current = Current { name, path, enter: false, first_of: None };
+            let current = Current::new(name, path);
             if let Some(entry) = self.entry(&fd, current, false)? {
                 return Ok(Some(entry));
             }
@@ -112,12 +147,17 @@ impl Scan<'_> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(above, &current.name[..], flags, Mode::empty()).map_err(fail)?;
         let names = read::names(fd.as_fd()).map_err(fail)?.into_iter();
-        self.stack.push(Directory { fd: Arc::new(fd), path: current.path.clone(), names });
+        self.stack.push(Directory {
+            fd: Arc::new(fd),
+            path: current.path.clone(),
+            names,
+            has_whiteouts: current.has_whiteouts,
+        });
         Ok(())
     }
 
     /// The entry, or `None` for a socket.
-    fn entry(&mut self, parent: &OwnedFd, mut current: Current, is_root: bool) -> Result<Option<Entry>> {
+    fn entry(&mut self, parent: &OwnedFd, mut current: Current, is_root: bool) -> Result<Option<Found>> {
         let fail = |errno| failed("look at", &current.path, errno);
         let parent = parent.as_fd();
         let status = read::status(parent, &current.name).map_err(fail)?;
@@ -125,7 +165,14 @@ impl Scan<'_> {
             return Ok(None);
         }
         let mut kind = read::kind(parent, &current.name, &status).map_err(fail)?;
-        let metadata = read::metadata(parent, &current.name, &status).map_err(fail)?;
+        let mut metadata = read::metadata(parent, &current.name, &status, self.marks).map_err(fail)?;
+        let mut noted = Noted::default();
+        if let Some(marks) = self.marks
+            && !metadata.xattrs.is_empty()
+        {
+            (metadata.xattrs, noted) = marks.take(metadata.xattrs);
+        }
+        current.has_whiteouts = noted.whiteouts_inside;
         match kind {
             Kind::Directory => current.enter = is_root || !is_mount_point(&status),
             Kind::File { .. } if status.stx_nlink > 1 => {
@@ -141,7 +188,8 @@ impl Scan<'_> {
         }
         let path = current.path.clone();
         self.current = Some(current);
-        Ok(Some(Entry { path, kind, metadata }))
+        let parent_has_whiteouts = self.stack.last().is_some_and(|directory| directory.has_whiteouts);
+        Ok(Some(Found { entry: Entry { path, kind, metadata }, noted, parent_has_whiteouts }))
     }
 }
 
@@ -153,6 +201,6 @@ impl Iterator for Scan<'_> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        self.advance().transpose()
+        self.advance().map(|found| found.map(|found| found.entry)).transpose()
     }
 }

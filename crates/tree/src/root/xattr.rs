@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
+use crate::layer::Marks;
+
 /// The greatest size of a list of names or of a value (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const MAX: usize = 64 * 1024;
 
@@ -45,7 +47,13 @@ pub(super) fn set_child(
 
 /// The attributes of a tree's entry: those that belong to its contents. What the machine adds (`security.selinux`), what a
 /// file system keeps for itself (`trusted.overlay.*`) and the like is left out.
-pub(super) fn read(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+///
+/// With `marks`, the attributes that overlayfs keeps there are read too.
+pub(super) fn read(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    marks: Option<Marks>,
+) -> rustix::io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     let mut found = BTreeMap::new();
     let path = child_path(parent, name);
     let mut names = [0u8; 1024];
@@ -60,7 +68,8 @@ pub(super) fn read(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<BT
         }
         Err(errno) => return Err(errno),
     };
-    for key in list.split(|&byte| byte == 0).filter(|key| belongs_to_tree(key)) {
+    let wanted = |key: &[u8]| belongs_to_tree(key) || marks.is_some_and(|marks| marks.concerns(key));
+    for key in list.split(|&byte| byte == 0).filter(|key| wanted(key)) {
         let mut value = vec![0u8; MAX];
         match rustix::fs::lgetxattr(&path[..], key, &mut value[..]) {
             Ok(length) => {
@@ -76,7 +85,7 @@ pub(super) fn read(parent: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<BT
     Ok(found)
 }
 
-fn belongs_to_tree(name: &[u8]) -> bool {
+pub(crate) fn belongs_to_tree(name: &[u8]) -> bool {
     matches!(name, b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default")
         || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
 }

@@ -64,9 +64,13 @@ pub enum Problem {
         /// The size in its header.
         size: u64,
     },
-    /// A sparse file.
+    /// A sparse file, of a reader that was told to take none.
     #[error("`{}` is a sparse file, which is not supported; write the archive without --sparse", Escaped(.0))]
     Sparse(Vec<u8>),
+    /// The map of a sparse file's data is no map: not numbers, not in order, beyond the file's end, or not what the
+    /// archive holds of the file.
+    #[error("the map of the sparse file `{}` is not valid", Escaped(.0))]
+    SparseMap(Vec<u8>),
     /// A type flag this reader does not know.
     #[error("`{}` has the unknown type `{}`", Escaped(.name), .flag.escape_ascii())]
     UnknownType {

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::sparse::SparseRecords;
 use super::{Problem, header, pax};
 
 /// The prefix of PAX keys that hold extended attributes as raw bytes (star's, also GNU tar's, bsdtar's and Go's).
 /// `LIBARCHIVE.xattr.`, which bsdtar writes beside it, says the same again in base 64 and is ignored.
 pub(super) const XATTR: &[u8] = b"SCHILY.xattr.";
+
+/// The prefix of PAX keys about sparse files.
+const SPARSE: &[u8] = b"GNU.sparse.";
 
 /// Values from PAX headers and GNU long names; `None` where the member's own header has the word.
 #[derive(Debug, Clone, Default)]
@@ -16,11 +20,11 @@ pub(super) struct Extensions {
     pub(super) size: Option<u64>,
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
-    pub(super) mtime: Option<i64>,
+    pub(super) mtime: Option<(i64, u32)>,
     pub(super) user_name: Option<Vec<u8>>,
     pub(super) group_name: Option<Vec<u8>>,
     pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(super) sparse: bool,
+    pub(super) sparse: Option<SparseRecords>,
     length: u64,
 }
 
@@ -44,7 +48,8 @@ impl Extensions {
     /// trick on readers that disagree about it.
     pub(super) fn add_global(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         for record in pax::records(bytes) {
-            if let (key @ (b"path" | b"linkpath" | b"size"), _) = record? {
+            let (key, _) = record?;
+            if matches!(key, b"path" | b"linkpath" | b"size") || key.starts_with(SPARSE) {
                 return Err(Problem::PaxRecord([b"global ", key].concat()));
             }
         }
@@ -81,8 +86,10 @@ impl Extensions {
             b"size" => self.size = number(value, "size", pax::decimal)?,
             b"uid" => self.uid = number(value, "uid", pax::decimal)?,
             b"gid" => self.gid = number(value, "gid", pax::decimal)?,
-            b"mtime" => self.mtime = number(value, "mtime", pax::seconds)?,
-            _ if key.starts_with(b"GNU.sparse.") => self.sparse = true,
+            b"mtime" => self.mtime = number(value, "mtime", pax::time)?,
+            _ if key.starts_with(SPARSE) => {
+                self.sparse.get_or_insert_default().set(&key[SPARSE.len()..], value)?;
+            }
             // Access and change times, comments, checksums of other programs: nothing of a tree.
             _ => {}
         }

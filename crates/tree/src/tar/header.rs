@@ -23,6 +23,12 @@ pub(super) const MAJOR: Range<usize> = 329..337;
 pub(super) const MINOR: Range<usize> = 337..345;
 pub(super) const PREFIX: Range<usize> = 345..500;
 
+/// Old GNU's map of a sparse file: four pairs of offset and length.
+pub(super) const SPARSE: Range<usize> = 386..482;
+/// Whether more of the map follows in blocks of its own, each with 21 pairs and this word in its byte 504.
+pub(super) const SPARSE_CONTINUED: usize = 482;
+pub(super) const REAL_SIZE: Range<usize> = 483..495;
+
 /// The greatest number of a field of eight bytes: seven octal digits and a NUL.
 pub(super) const OCTAL_7: u64 = 0o7_777_777;
 

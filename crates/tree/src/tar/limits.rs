@@ -14,10 +14,22 @@ pub struct Limits {
     pub extensions: u64,
     /// The greatest length of the whole archive in bytes, headers included. Default 1 TiB.
     pub total: u64,
+    /// The greatest size of a sparse file in bytes. A few bytes of archive can ask for any size, so only callers that
+    /// restore holes should take them. Default 0: sparse files are refused.
+    pub sparse: u64,
+    /// The greatest number of a sparse file's data segments. Default 1,048,576, which take 16 MiB of memory.
+    pub segments: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { entries: 4_000_000, symlink: 4096, extensions: 1 << 20, total: 1 << 40 }
+        Limits {
+            entries: 4_000_000,
+            symlink: 4096,
+            extensions: 1 << 20,
+            total: 1 << 40,
+            sparse: 0,
+            segments: 1 << 20,
+        }
     }
 }

@@ -2,42 +2,74 @@
 
 use super::extensions::Extensions;
 use super::header::{self, Block};
-use super::{Limits, Member, Problem};
+use super::{Limits, Member, Names, Problem, sparse};
 use crate::{Entry, EntryPath, Kind, Metadata};
+
+/// A member as its header has it.
+pub(super) struct Parsed {
+    pub(super) member: Member,
+    /// Bytes that follow, of a sparse file with the map of format 1.0.
+    pub(super) stored: u64,
+    /// Where the map of a sparse file is; its size is that of the entry.
+    pub(super) sparse: Option<Map>,
+}
+
+/// The map of a sparse file.
+pub(super) enum Map {
+    /// These numbers.
+    Known(Vec<u64>),
+    /// These numbers and those in extension blocks that follow the header.
+    Continued(Vec<u64>),
+    /// Before the data.
+    Stored,
+}
 
 /// The size field of a header.
 pub(super) fn size_field(block: &Block) -> Result<u64, Problem> {
     unsigned(&block[header::SIZE], "size")
 }
 
-/// Reads a member, and says how many bytes of contents follow it.
-pub(super) fn parse(block: &Block, ext: Extensions, limits: &Limits) -> Result<(Member, u64), Problem> {
-    let name = match ext.path {
-        Some(path) => path,
-        None => header_name(block),
-    };
-    if ext.sparse || block[header::TYPE] == b'S' {
-        return Err(Problem::Sparse(name));
-    }
-    let size = match ext.size {
+/// Reads a member.
+pub(super) fn parse(
+    block: &Block,
+    mut ext: Extensions,
+    limits: &Limits,
+    names: &mut dyn Names,
+) -> Result<Parsed, Problem> {
+    let stored = match ext.size {
         Some(size) => size,
         None => size_field(block)?,
     };
-    let path = EntryPath::parse(&name)?;
+    let sparse_name = ext.sparse.as_mut().and_then(|records| records.name.take());
+    let name = match sparse_name.or(ext.path.take()) {
+        Some(path) => path,
+        None => header_name(block),
+    };
+    let (size, sparse) = match sparse_map(block, &mut ext, &name, limits)? {
+        Some((size, map)) => (size, Some(map)),
+        None => (stored, None),
+    };
+    let path = names.entry(&name)?;
+    let mark = names.is_mark();
     let link = ext.link.unwrap_or_else(|| header::text(&block[header::LINK]).to_vec());
-    let kind = kind(block, &name, &path, link, size, limits)?;
-    if path.is_root() && kind != Kind::Directory {
+    let kind = kind(block, &name, &path, link, size, limits, names)?;
+    if path.is_root() && kind != Kind::Directory && !mark {
         return Err(Problem::Root(name));
     }
-    let contents = contents(&kind, name, size)?;
+    if sparse.is_some() && !matches!(kind, Kind::File { .. }) {
+        return Err(Problem::SparseMap(name));
+    }
+    let contents = contents(&kind, name, if sparse.is_some() { stored } else { size })?;
+    let (mtime, mtime_nanos) = match ext.mtime {
+        Some(time) => time,
+        None => (header::number(&block[header::MTIME], "mtime")?, 0),
+    };
     let metadata = Metadata {
         mode: (unsigned(&block[header::MODE], "mode")? & 0o7777) as u32,
         uid: owner(ext.uid, &block[header::UID], "uid")?,
         gid: owner(ext.gid, &block[header::GID], "gid")?,
-        mtime: match ext.mtime {
-            Some(mtime) => mtime,
-            None => header::number(&block[header::MTIME], "mtime")?,
-        },
+        mtime,
+        mtime_nanos,
         xattrs: ext.xattrs,
     };
     let named = block[header::MAGIC].starts_with(b"ustar");
@@ -46,8 +78,41 @@ pub(super) fn parse(block: &Block, ext: Extensions, limits: &Limits) -> Result<(
         entry: Entry { path, kind, metadata },
         user_name: ext.user_name.unwrap_or_else(|| text(header::USER)),
         group_name: ext.group_name.unwrap_or_else(|| text(header::GROUP)),
+        segments: None,
     };
-    Ok((member, contents))
+    Ok(Parsed { member, stored: contents, sparse })
+}
+
+/// The real size and the map of a sparse file; `None` for any other member.
+fn sparse_map(
+    block: &Block,
+    ext: &mut Extensions,
+    name: &[u8],
+    limits: &Limits,
+) -> Result<Option<(u64, Map)>, Problem> {
+    let bad = || Problem::SparseMap(name.to_vec());
+    let (size, map) = if block[header::TYPE] == b'S' {
+        let mut numbers = Vec::new();
+        sparse::old_pairs(block, header::SPARSE.start, 4, &mut numbers)?;
+        let continued = block[header::SPARSE_CONTINUED] != 0;
+        let map = if continued { Map::Continued(numbers) } else { Map::Known(numbers) };
+        (unsigned(&block[header::REAL_SIZE], "real size")?, map)
+    } else {
+        let Some(records) = ext.sparse.take() else { return Ok(None) };
+        let map = match records.major {
+            Some(1) => Map::Stored,
+            None | Some(0) => Map::Known(records.map),
+            Some(_) => return Err(bad()),
+        };
+        (records.size.ok_or_else(bad)?, map)
+    };
+    if limits.sparse == 0 {
+        return Err(Problem::Sparse(name.to_vec()));
+    }
+    if size > limits.sparse {
+        return Err(Problem::Limit { what: "bytes in a sparse file", limit: limits.sparse });
+    }
+    Ok(Some((size, map)))
 }
 
 /// The name in the block; POSIX archives put the beginning of long ones into a field of its own, where old GNU ones
@@ -69,12 +134,13 @@ fn kind(
     link: Vec<u8>,
     size: u64,
     limits: &Limits,
+    names: &mut dyn Names,
 ) -> Result<Kind, Problem> {
     Ok(match block[header::TYPE] {
         // Before POSIX a directory was a file whose name ends in a slash; every reader still takes it so.
         b'0' | b'\0' | b'7' if name.ends_with(b"/") => Kind::Directory,
-        b'0' | b'\0' | b'7' => Kind::File { size },
-        b'1' => hard_link(name, path, &link)?,
+        b'0' | b'\0' | b'7' | b'S' => Kind::File { size },
+        b'1' => hard_link(name, path, &link, names)?,
         b'2' => symlink(name, link, limits)?,
         b'3' => {
             let (major, minor) = device(block)?;
@@ -90,9 +156,8 @@ fn kind(
     })
 }
 
-fn hard_link(name: &[u8], path: &EntryPath, link: &[u8]) -> Result<Kind, Problem> {
-    let target =
-        EntryPath::parse(link).map_err(|problem| Problem::LinkTarget { name: name.to_vec(), problem })?;
+fn hard_link(name: &[u8], path: &EntryPath, link: &[u8], names: &mut dyn Names) -> Result<Kind, Problem> {
+    let target = names.link(link).map_err(|problem| Problem::LinkTarget { name: name.to_vec(), problem })?;
     if target.is_root() || target == *path {
         return Err(Problem::LinkLoop(name.to_vec()));
     }

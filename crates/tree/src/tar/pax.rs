@@ -66,8 +66,8 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// A PAX time in whole seconds, rounded down: `[-]SECONDS[.FRACTION]`.
-pub(super) fn seconds(value: &[u8]) -> Option<i64> {
+/// A PAX time, `[-]SECONDS[.FRACTION]`, as seconds and nanoseconds beyond them, rounded down.
+pub(super) fn time(value: &[u8]) -> Option<(i64, u32)> {
     let (negative, number) = match value.strip_prefix(b"-") {
         Some(number) => (true, number),
         None => (false, value),
@@ -78,9 +78,33 @@ pub(super) fn seconds(value: &[u8]) -> Option<i64> {
     if !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let rounds_down = negative && fraction.iter().any(|&digit| digit != b'0');
-    Some(if negative { -whole - i64::from(rounds_down) } else { whole })
+    let (digits, rest) = fraction.split_at(fraction.len().min(9));
+    let mut nanos =
+        (0..9).fold(0, |nanos, at| nanos * 10 + u32::from(digits.get(at).map_or(0, |digit| digit - b'0')));
+    if !negative {
+        return Some((whole, nanos));
+    }
+    // Down is away from zero here.
+    nanos += u32::from(rest.iter().any(|&digit| digit != b'0'));
+    Some(if nanos == 0 { (-whole, 0) } else { (-whole - 1, SECOND - nanos) })
 }
+
+/// Writes a time as [`time`] reads it, without zeros at the end of the fraction.
+pub(super) fn time_text(seconds: i64, nanos: u32) -> String {
+    if nanos == 0 {
+        return seconds.to_string();
+    }
+    let (sign, whole, nanos) = if seconds < 0 {
+        ("-", (seconds + 1).unsigned_abs(), SECOND - nanos)
+    } else {
+        ("", seconds.unsigned_abs(), nanos)
+    };
+    let text = format!("{sign}{whole}.{nanos:09}");
+    text.trim_end_matches('0').to_owned()
+}
+
+/// Nanoseconds in a second.
+const SECOND: u32 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -120,13 +144,20 @@ mod tests {
 
     #[test]
     fn times() {
-        let table: &[(&[u8], Option<i64>)] = &[
-            (b"0", Some(0)),
-            (b"1700000000.999999999", Some(1_700_000_000)),
-            (b"-1", Some(-1)),
-            (b"-1.5", Some(-2)),
-            (b"-1.0", Some(-1)),
-            (b"5.", Some(5)),
+        type Row = (&'static [u8], Option<(i64, u32)>);
+        let table: &[Row] = &[
+            (b"0", Some((0, 0))),
+            (b"1700000000.999999999", Some((1_700_000_000, 999_999_999))),
+            (b"1.0000000019", Some((1, 1))),
+            (b"1.5", Some((1, 500_000_000))),
+            (b"-1", Some((-1, 0))),
+            (b"-1.5", Some((-2, 500_000_000))),
+            (b"-0.25", Some((-1, 750_000_000))),
+            (b"-1.0", Some((-1, 0))),
+            (b"-1.9999999999", Some((-2, 0))),
+            (b"-0.0000000001", Some((-1, 999_999_999))),
+            (b"-9223372036854775807.5", Some((i64::MIN, 500_000_000))),
+            (b"5.", Some((5, 0))),
             (b"", None),
             (b"-", None),
             (b".5", None),
@@ -135,7 +166,18 @@ mod tests {
             (b"9223372036854775808", None),
         ];
         for (value, want) in table {
-            assert_eq!(seconds(value), *want, "{}", value.escape_ascii());
+            assert_eq!(time(value), *want, "{}", value.escape_ascii());
+        }
+        for (seconds, nanos, text) in [
+            (0, 0, "0"),
+            (0, 1, "0.000000001"),
+            (-1, 500_000_000, "-0.5"),
+            (-2, 999_999_999, "-1.000000001"),
+            (i64::MIN, 1, "-9223372036854775807.999999999"),
+            (7, 120_000_000, "7.12"),
+        ] {
+            assert_eq!(time_text(seconds, nanos), text);
+            assert_eq!(time(text.as_bytes()), Some((seconds, nanos)));
         }
     }
 }

@@ -4,13 +4,10 @@ use std::io::{self, Read};
 
 use super::extensions::Extensions;
 use super::header::{self, Block};
-use super::member;
-use super::{BLOCK, Limits, Problem, TarError};
-use crate::{Entry, Error, Result};
-
-/// How much is read from the source at once, in bytes. Contents larger than what is buffered go straight into the
-/// caller's buffer, so this only has to be large against a header block.
-const BUFFER: usize = 64 * 1024;
+use super::input::Input;
+use super::member::{self, Map, Parsed};
+use super::{BLOCK, Limits, Problem, Segment, TarError, sparse};
+use crate::{Entry, EntryPath, Error, PathError, Result};
 
 /// A member of a tar: its entry, and the names of owner and group as the archive has them (both may be empty).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +18,44 @@ pub struct Member {
     pub user_name: Vec<u8>,
     /// Name of the group.
     pub group_name: Vec<u8>,
+    /// The parts with data when the archive holds the file as a sparse one; the rest of it are holes.
+    pub segments: Option<Vec<Segment>>,
 }
+
+/// What names in an archive mean, for archives whose names are more than paths.
+pub trait Names {
+    /// The path of a member.
+    ///
+    /// # Errors
+    /// When the name is not acceptable, which ends the reading.
+    fn entry(&mut self, name: &[u8]) -> Result<EntryPath, PathError>;
+
+    /// The path that a hard link points to.
+    ///
+    /// # Errors
+    /// As [`Names::entry`].
+    fn link(&mut self, name: &[u8]) -> Result<EntryPath, PathError> {
+        self.entry(name)
+    }
+
+    /// Whether the name that was read last is a mark on its path rather than an entry there. A mark on the root need not
+    /// be a directory.
+    fn is_mark(&self) -> bool {
+        false
+    }
+}
+
+/// Names are paths.
+struct Plain;
+
+impl Names for Plain {
+    fn entry(&mut self, name: &[u8]) -> Result<EntryPath, PathError> {
+        EntryPath::parse(name)
+    }
+}
+
+/// Is shown every byte of an archive, in order, in pieces as large as they come.
+pub type Tap = Box<dyn FnMut(&[u8]) + Send>;
 
 /// A streaming reader of tar archives that trusts nothing in them.
 ///
@@ -39,6 +73,8 @@ pub struct Reader<R> {
     remaining: u64,
     /// Bytes between the end of the contents and the next block.
     padding: u64,
+    /// Where the parts of the current member's contents belong, when it is a sparse file.
+    sparse: Option<Expansion>,
     /// What global headers say.
     globals: Extensions,
     finished: bool,
@@ -59,6 +95,7 @@ impl<R: Read> Reader<R> {
             header_offset: 0,
             remaining: 0,
             padding: 0,
+            sparse: None,
             globals: Extensions::default(),
             finished: false,
         }
@@ -74,6 +111,14 @@ impl<R: Read> Reader<R> {
         reason = "the member's contents borrow the reader, as no iterator can"
     )]
     pub fn next(&mut self) -> Result<Option<Member>> {
+        self.next_named(&mut Plain)
+    }
+
+    /// As [`Reader::next`], for names that are not simply paths.
+    ///
+    /// # Errors
+    /// As [`Reader::next`]; what `names` refuses comes back in an [`Error::Tar`].
+    pub fn next_named(&mut self, names: &mut dyn Names) -> Result<Option<Member>> {
         if self.finished {
             return Ok(None);
         }
@@ -110,7 +155,7 @@ impl<R: Read> Reader<R> {
                     extensions.set_gnu_link(&self.extension(&block, extensions.length())?);
                     extended = true;
                 }
-                _ => return self.member(&block, extensions).map(Some),
+                _ => return self.member(&block, extensions, names).map(Some),
             }
         }
     }
@@ -118,6 +163,22 @@ impl<R: Read> Reader<R> {
     /// The contents of the member that [`Reader::next`] returned last; nothing for what is not a file.
     pub fn data(&mut self) -> Data<'_, R> {
         Data { reader: self }
+    }
+
+    /// The contents as the archive holds them: of a sparse file its segments, one after the other.
+    pub fn stored(&mut self) -> Stored<'_, R> {
+        Stored { reader: self }
+    }
+
+    /// Shows the archive to `tap` from here on. Call [`Reader::flush_tap`] before relying on what it has seen.
+    pub fn set_tap(&mut self, tap: Tap) {
+        self.input.set_tap(tap);
+    }
+
+    /// Shows the tap everything up to [`Reader::position`], and nothing beyond: after [`Reader::next`] that is the end of
+    /// the member's header.
+    pub fn flush_tap(&mut self) {
+        self.input.flush_tap();
     }
 
     /// How many bytes of the archive have been used so far.
@@ -162,21 +223,75 @@ impl<R: Read> Reader<R> {
         let mut bytes = Vec::new();
         self.remaining = size;
         self.padding = padding(size);
-        self.data().read_to_end(&mut bytes).map_err(Error::Read)?;
+        self.stored().read_to_end(&mut bytes).map_err(Error::Read)?;
         self.skip_contents()?;
         Ok(bytes)
     }
 
-    fn member(&mut self, block: &Block, extensions: Extensions) -> Result<Member> {
+    fn member(&mut self, block: &Block, extensions: Extensions, names: &mut dyn Names) -> Result<Member> {
         if self.entries >= self.limits.entries {
             return Err(self.fail(Problem::Limit { what: "members", limit: self.limits.entries }));
         }
-        let (member, contents) =
-            member::parse(block, extensions, &self.limits).map_err(|problem| self.fail(problem))?;
+        let Parsed { mut member, stored, sparse } =
+            member::parse(block, extensions, &self.limits, names).map_err(|problem| self.fail(problem))?;
+        self.remaining = stored;
+        self.padding = padding(stored);
+        if let Some(map) = sparse {
+            let numbers = self.sparse_numbers(map)?;
+            let size = member.entry.kind.size();
+            let Some(segments) = numbers.and_then(|map| sparse::segments(&map, size, self.remaining)) else {
+                return Err(self.fail(Problem::SparseMap(member.entry.path.as_bytes().to_vec())));
+            };
+            self.sparse = Some(Expansion { segments: segments.clone(), next: 0, position: 0, size });
+            member.segments = Some(segments);
+        }
         self.entries += 1;
-        self.remaining = contents;
-        self.padding = padding(contents);
         Ok(member)
+    }
+
+    /// The whole map of a sparse file; `None` when it is none.
+    fn sparse_numbers(&mut self, map: Map) -> Result<Option<Vec<u64>>> {
+        match map {
+            Map::Known(numbers) => Ok(Some(numbers)),
+            Map::Continued(mut numbers) => {
+                let mut continued = true;
+                while continued {
+                    let block = self.block("a sparse file's map")?;
+                    sparse::old_pairs(&block, 0, 21, &mut numbers).map_err(|problem| self.fail(problem))?;
+                    continued = block[504] != 0;
+                    if numbers.len() as u64 > self.limits.segments * 2 {
+                        return Ok(None);
+                    }
+                }
+                Ok(Some(numbers))
+            }
+            Map::Stored => {
+                let mut map = sparse::MapReader::default();
+                loop {
+                    if self.remaining < BLOCK as u64 {
+                        return Ok(None);
+                    }
+                    let block = self.block("a sparse file's map")?;
+                    self.remaining -= BLOCK as u64;
+                    match map.take(&block, &self.limits) {
+                        Some(false) => {}
+                        Some(true) => return Ok(Some(map.numbers())),
+                        None => return Ok(None),
+                    }
+                }
+            }
+        }
+    }
+
+    /// One block that must be there.
+    fn block(&mut self, what: &'static str) -> Result<Block> {
+        let mut block = [0; BLOCK];
+        let got = self.input.fill(&mut block).map_err(Error::Read)?;
+        self.check_total()?;
+        if got < BLOCK {
+            return Err(self.fail(Problem::Truncated(what)));
+        }
+        Ok(block)
     }
 
     fn skip_contents(&mut self) -> Result<()> {
@@ -187,6 +302,7 @@ impl<R: Read> Reader<R> {
             return Err(self.fail(Problem::Truncated("a member's contents")));
         }
         self.remaining = 0;
+        self.sparse = None;
         Ok(())
     }
 
@@ -211,7 +327,17 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// The contents of one member.
+/// How the contents of a sparse file are laid out.
+#[derive(Debug)]
+struct Expansion {
+    segments: Vec<Segment>,
+    /// The first segment that is not behind `position`.
+    next: usize,
+    position: u64,
+    size: u64,
+}
+
+/// The contents of one member; holes of a sparse file are zeros.
 ///
 /// # Errors
 /// Reading fails with [`io::ErrorKind::UnexpectedEof`] when the archive ends before the contents do, and with
@@ -225,11 +351,50 @@ impl<R> Data<'_, R> {
     /// How many bytes are still to come.
     #[must_use]
     pub fn remaining(&self) -> u64 {
-        self.reader.remaining
+        match &self.reader.sparse {
+            Some(sparse) => sparse.size - sparse.position,
+            None => self.reader.remaining,
+        }
     }
 }
 
 impl<R: Read> Read for Data<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(sparse) = &self.reader.sparse else { return self.reader.stored().read(buffer) };
+        let position = sparse.position;
+        let segment = sparse.segments.get(sparse.next).copied();
+        let hole_end = segment.map_or(sparse.size, |segment| segment.offset);
+        let fit = |length: u64| usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
+        let (got, behind) = if position < hole_end {
+            let zeros = fit(hole_end - position);
+            buffer[..zeros].fill(0);
+            (zeros, false)
+        } else if let Some(segment) = segment {
+            let left = segment.offset + segment.length - position;
+            let room = fit(left);
+            let got = self.reader.stored().read(&mut buffer[..room])?;
+            (got, got as u64 == left)
+        } else {
+            (0, false)
+        };
+        if let Some(sparse) = &mut self.reader.sparse {
+            sparse.position += got as u64;
+            sparse.next += usize::from(behind);
+        }
+        Ok(got)
+    }
+}
+
+/// The contents of one member as the archive holds them.
+///
+/// # Errors
+/// As for [`Data`].
+#[derive(Debug)]
+pub struct Stored<'a, R> {
+    reader: &'a mut Reader<R>,
+}
+
+impl<R: Read> Read for Stored<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let reader = &mut *self.reader;
         let wanted = usize::try_from(reader.remaining).unwrap_or(usize::MAX).min(buffer.len());
@@ -257,103 +422,4 @@ impl<R: Read> Read for Data<'_, R> {
 /// How many bytes fill contents of `size` bytes up to whole blocks.
 fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
-}
-
-/// A source with a buffer, a position and an end it may not go beyond.
-#[derive(Debug)]
-struct Input<R> {
-    source: R,
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// Bytes handed out so far.
-    offset: u64,
-    /// Bytes that may still be taken from the source.
-    allowed: u64,
-    /// The source had more than was allowed.
-    exhausted: bool,
-}
-
-impl<R: Read> Input<R> {
-    fn new(source: R, allowed: u64) -> Input<R> {
-        let buffer = vec![0; BUFFER].into_boxed_slice();
-        Input { source, buffer, start: 0, end: 0, offset: 0, allowed, exhausted: false }
-    }
-
-    /// Some bytes, or none at the end or when the source has given as much as is allowed.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.start == self.end {
-            if buffer.len() >= BUFFER {
-                let got = self.take(buffer)?;
-                self.offset += got as u64;
-                return Ok(got);
-            }
-            self.refill()?;
-        }
-        let got = buffer.len().min(self.end - self.start);
-        buffer[..got].copy_from_slice(&self.buffer[self.start..self.start + got]);
-        self.start += got;
-        self.offset += got as u64;
-        Ok(got)
-    }
-
-    /// Fills `buffer` as far as there is input; says how far.
-    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.read(&mut buffer[filled..])? {
-                0 => break,
-                got => filled += got,
-            }
-        }
-        Ok(filled)
-    }
-
-    /// Passes over `length` bytes; `false` when the input ends before.
-    fn skip(&mut self, mut length: u64) -> io::Result<bool> {
-        while length > 0 {
-            if self.start == self.end {
-                self.refill()?;
-                if self.start == self.end {
-                    return Ok(false);
-                }
-            }
-            let step = length.min((self.end - self.start) as u64);
-            self.start += step as usize;
-            self.offset += step;
-            length -= step;
-        }
-        Ok(true)
-    }
-
-    fn refill(&mut self) -> io::Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let got = self.take(&mut buffer);
-        self.buffer = buffer;
-        self.start = 0;
-        self.end = *got.as_ref().unwrap_or(&0);
-        got.map(|_| ())
-    }
-
-    fn take(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // One byte more than is allowed is asked for, so that a source that ends right at the limit is told from one that
-        // goes on.
-        let room = usize::try_from(self.allowed.saturating_add(1)).unwrap_or(usize::MAX).min(buffer.len());
-        loop {
-            match self.source.read(&mut buffer[..room]) {
-                Ok(got) if got as u64 > self.allowed => {
-                    self.exhausted = true;
-                    let got = self.allowed as usize;
-                    self.allowed = 0;
-                    return Ok(got);
-                }
-                Ok(got) => {
-                    self.allowed -= got as u64;
-                    return Ok(got);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }

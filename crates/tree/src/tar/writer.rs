@@ -2,8 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::header::{self, Block, OCTAL_7, OCTAL_11};
-use super::{BLOCK, RECORD, extensions, pax};
+use super::{BLOCK, RECORD, Spelled, encode};
 use crate::{Entry, Error, Kind, Result};
 
 /// How much is gathered before it is written, in bytes. Contents are read straight into the same buffer.
@@ -14,10 +13,10 @@ const BUFFER: usize = 256 * 1024;
 /// The form, of which every detail is a promise (changing one changes the digest of everything built):
 /// * POSIX ustar headers. Names have no leading `./`, directories end in `/`, the root is `./`.
 /// * A PAX header (`x`) comes before an entry only for what its fields cannot hold: names and link targets beyond 100
-///   bytes (the `prefix` field is not used), owners of 2097152 and more, sizes of 8 GiB and more, times before 1970 or
-///   after 2242, and extended attributes (`SCHILY.xattr.NAME`). Its records are in the order `path`, `linkpath`, `uid`,
-///   `gid`, `size`, `mtime`, attributes by name; its own header is called `PaxHeaders/x`, mode 0644, owner and time 0.
-/// * Times are whole seconds. User and group names are empty. Device numbers are written for devices alone, as octal.
+///   bytes (the `prefix` field is not used), owners of 2097152 and more, sizes of 8 GiB and more, times before 1970, after
+///   2242 or with a fraction of a second, and extended attributes (`SCHILY.xattr.NAME`). Its records are in the order `path`, `linkpath`, `uid`,
+///   `gid`, `size`, `mtime`, `GNU.sparse.…`, attributes by name; its own header is called `PaxHeaders/x`, mode 0644, owner and time 0.
+/// * The fraction of a time has no zeros at its end. User and group names are empty. Device numbers are written for devices alone, as octal.
 /// * Two blocks of zeros end the archive, which is filled up to whole records of 10240 bytes as GNU tar does.
 ///
 /// The order of the entries is the caller's; path order ([`crate::EntryPath`]) is what trees are written in.
@@ -43,11 +42,27 @@ impl<W: Write> Writer<W> {
     /// [`Error::SizeMismatch`] when `contents` is shorter or longer, [`Error::Contents`] when it fails, [`Error::Write`]
     /// when the sink fails, [`Error::XattrName`] and [`Error::DeviceNumber`] for what has no spelling. After an error the archive cannot be completed.
     pub fn append(&mut self, entry: &Entry, contents: &mut dyn Read) -> Result<()> {
-        self.append_header(entry)?;
+        let mut header = Vec::new();
+        encode(&Spelled::plain(entry), &mut header)?;
+        self.put(&header)?;
         if let Kind::File { size } = entry.kind {
             self.append_contents(entry, size, contents)?;
         }
         Ok(())
+    }
+
+    /// Appends a file whose contents say something about everything that is in the sink before them, its own header
+    /// included. `contents` is given the sink.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn append_late(&mut self, entry: &Entry, contents: impl FnOnce(&mut W) -> Vec<u8>) -> Result<()> {
+        let mut header = Vec::new();
+        encode(&Spelled::plain(entry), &mut header)?;
+        self.put(&header)?;
+        self.flush_buffer()?;
+        let contents = contents(&mut self.sink);
+        self.append_contents(entry, entry.kind.size(), &mut &contents[..])
     }
 
     /// Ends the archive and gives the sink back.
@@ -62,42 +77,19 @@ impl<W: Write> Writer<W> {
         Ok(self.sink)
     }
 
-    fn append_header(&mut self, entry: &Entry) -> Result<()> {
-        let name = spelling(entry);
-        let (flag, link): (u8, &[u8]) = match &entry.kind {
-            Kind::File { .. } => (b'0', b""),
-            Kind::HardLink { target } => (b'1', target.as_bytes()),
-            Kind::Symlink { target } => (b'2', target),
-            Kind::CharDevice { .. } => (b'3', b""),
-            Kind::BlockDevice { .. } => (b'4', b""),
-            Kind::Directory => (b'5', b""),
-            Kind::Fifo => (b'6', b""),
-        };
-        let records = pax_records(entry, &name, link)?;
-        if !records.is_empty() {
-            let size = records.len() as u64;
-            let mut block = new_block(b'x', b"PaxHeaders/x", 0o644);
-            put(&mut block, header::SIZE, size);
-            header::seal(&mut block);
-            self.put(&block)?;
-            self.put(&records)?;
-            self.put_zeros(size.next_multiple_of(BLOCK as u64) - size)?;
-        }
-        let mut block = new_block(flag, &name, entry.metadata.mode);
-        put_text(&mut block, header::LINK, link);
-        put(&mut block, header::UID, u64::from(entry.metadata.uid).min(OCTAL_7));
-        put(&mut block, header::GID, u64::from(entry.metadata.gid).min(OCTAL_7));
-        put(&mut block, header::SIZE, entry.kind.size().min(OCTAL_11));
-        put(&mut block, header::MTIME, u64::try_from(entry.metadata.mtime).unwrap_or(0).min(OCTAL_11));
-        if let Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } = entry.kind {
-            if u64::from(major.max(minor)) > OCTAL_7 {
-                return Err(Error::DeviceNumber { path: entry.path.clone(), major, minor });
-            }
-            put(&mut block, header::MAJOR, u64::from(major));
-            put(&mut block, header::MINOR, u64::from(minor));
-        }
-        header::seal(&mut block);
-        self.put(&block)
+    /// Writes everything that has been appended to the sink, in the middle of the archive.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn flush(&mut self) -> Result<()> {
+        self.flush_buffer()
+    }
+
+    /// Appends headers and contents that are whole blocks already.
+    pub(crate) fn append_blocks(&mut self, blocks: &[u8]) -> Result<()> {
+        self.flush_buffer()?;
+        self.length += blocks.len() as u64;
+        self.sink.write_all(blocks).map_err(Error::Write)
     }
 
     fn append_contents(&mut self, entry: &Entry, size: u64, contents: &mut dyn Read) -> Result<()> {
@@ -151,72 +143,6 @@ impl<W: Write> Writer<W> {
         self.filled = 0;
         Ok(())
     }
-}
-
-/// The name as it stands in the archive.
-fn spelling(entry: &Entry) -> Vec<u8> {
-    let mut name = if entry.path.is_root() { b".".to_vec() } else { entry.path.as_bytes().to_vec() };
-    if entry.kind == Kind::Directory {
-        name.push(b'/');
-    }
-    name
-}
-
-/// The records for what the header's fields cannot hold.
-fn pax_records(entry: &Entry, name: &[u8], link: &[u8]) -> Result<Vec<u8>> {
-    let mut records = Vec::new();
-    let mut text = |key: &str, value: &[u8]| pax::push_record(&mut records, key.as_bytes(), value);
-    let metadata = &entry.metadata;
-    if name.len() > header::NAME.len() {
-        text("path", name);
-    }
-    if link.len() > header::LINK.len() {
-        text("linkpath", link);
-    }
-    if u64::from(metadata.uid) > OCTAL_7 {
-        text("uid", metadata.uid.to_string().as_bytes());
-    }
-    if u64::from(metadata.gid) > OCTAL_7 {
-        text("gid", metadata.gid.to_string().as_bytes());
-    }
-    if entry.kind.size() > OCTAL_11 {
-        text("size", entry.kind.size().to_string().as_bytes());
-    }
-    if !u64::try_from(metadata.mtime).is_ok_and(|mtime| mtime <= OCTAL_11) {
-        text("mtime", metadata.mtime.to_string().as_bytes());
-    }
-    for (key, value) in &metadata.xattrs {
-        // `=` ends the key of a record; there is no escape for it.
-        if key.is_empty() || key.iter().any(|byte| matches!(byte, b'=' | 0)) {
-            return Err(Error::XattrName { path: entry.path.clone(), name: key.clone() });
-        }
-        pax::push_record(&mut records, &[extensions::XATTR, key].concat(), value);
-    }
-    Ok(records)
-}
-
-/// A header with a name, a mode and nothing else.
-fn new_block(flag: u8, name: &[u8], mode: u32) -> Block {
-    let mut block = [0; BLOCK];
-    put_text(&mut block, header::NAME, name);
-    put(&mut block, header::MODE, u64::from(mode & 0o7777));
-    for field in [header::UID, header::GID, header::SIZE, header::MTIME, header::MAJOR, header::MINOR] {
-        put(&mut block, field, 0);
-    }
-    block[header::TYPE] = flag;
-    block[header::MAGIC].copy_from_slice(header::POSIX_MAGIC);
-    block
-}
-
-/// Text in a field, as much as fits; what does not is in a PAX record.
-fn put_text(block: &mut Block, field: std::ops::Range<usize>, text: &[u8]) {
-    let length = text.len().min(field.len());
-    block[field.start..field.start + length].copy_from_slice(&text[..length]);
-}
-
-/// A number that fits its field.
-fn put(block: &mut Block, field: std::ops::Range<usize>, number: u64) {
-    header::put_octal(&mut block[field], number);
 }
 
 fn read(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {

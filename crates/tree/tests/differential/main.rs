@@ -8,9 +8,11 @@
 extern crate ovmlayer_tree as tree;
 
 mod codecs;
+mod layers;
 mod listing;
 mod root;
 mod samples;
 mod scan;
+mod sparse;
 mod tar_reader;
 mod tar_writer;

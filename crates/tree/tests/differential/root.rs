@@ -166,8 +166,14 @@ fn links_within_the_root_are_followed_as_in_it() {
 fn files_get_what_their_entry_says() {
     let place = Place::new();
     let root = place.root(Links::Refuse);
-    let mut metadata =
-        Metadata { mode: 0o6751, uid: 12345, gid: 54321, mtime: -5, xattrs: Default::default() };
+    let mut metadata = Metadata {
+        mode: 0o6751,
+        uid: 12345,
+        gid: 54321,
+        mtime: -5,
+        mtime_nanos: 7,
+        xattrs: Default::default(),
+    };
     metadata.xattrs.insert(b"user.note".to_vec(), b"\0\xff".to_vec());
     // cap_net_raw=ep, version 2.
     let capability = [&[1, 0, 0, 2, 0, 0x20, 0, 0][..], &[0; 12]].concat();
@@ -192,8 +198,8 @@ fn files_get_what_their_entry_says() {
     for name in ["d/f", "d/d", "d/l"] {
         let entry = root.lstat(&path(name)).unwrap().unwrap();
         assert_eq!(
-            (entry.metadata.uid, entry.metadata.gid, entry.metadata.mtime),
-            (0, 0, 1_000_000_000),
+            (entry.metadata.uid, entry.metadata.gid, entry.metadata.mtime, entry.metadata.mtime_nanos),
+            (0, 0, 1_000_000_000, 0),
             "{name}"
         );
     }

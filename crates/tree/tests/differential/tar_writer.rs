@@ -82,11 +82,42 @@ fn other_programs_extract_it() {
     assert_eq!(strip(&got, None), strip(&want, None));
     let mut got = extract("bsd", Command::new("bsdtar").arg("--numeric-owner"));
     // bsdtar never sets the time of the folder it extracts into.
-    got[0].metadata.mtime = want[0].metadata.mtime;
+    (got[0].metadata.mtime, got[0].metadata.mtime_nanos) = (want[0].metadata.mtime, 0);
     assert_eq!(strip(&got, None), strip(&want, None));
     let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "tar"];
     let got = extract("nobody", Command::new("setpriv").args(nobody));
     assert_eq!(strip(&got, Some(65534)), strip(&want, Some(65534)));
+}
+
+/// Times with a fraction of a second mean the same to other programs, from disk to disk.
+#[test]
+fn fractions_of_a_second_survive() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut samples = entries(false);
+    samples.retain(|(entry, _)| !matches!(entry.kind, Kind::HardLink { .. }));
+    for (number, (entry, _)) in samples.iter_mut().enumerate() {
+        entry.metadata.mtime_nanos = [123_456_789, 500_000_000, 1][number % 3];
+    }
+    let root = create(&folder.path().join("root"), &samples);
+    let mut writer = Writer::new(Vec::new());
+    pack(&root, &mut writer, |_, _, _| Ok::<_, Error>(Choice::Keep)).unwrap();
+    let bytes = writer.finish().unwrap();
+    assert!(bytes == write(&samples));
+    let archive = folder.path().join("x.tar");
+    fs::write(&archive, bytes).unwrap();
+    let times = |entries: &[Entry]| {
+        let time = |entry: &Entry| (entry.path.clone(), entry.metadata.mtime, entry.metadata.mtime_nanos);
+        entries.iter().skip(1).map(time).collect::<Vec<_>>()
+    };
+    let want: Vec<_> = samples.iter().map(|(entry, _)| entry.clone()).collect();
+    for program in ["tar", "bsdtar"] {
+        let target = folder.path().join(program);
+        fs::create_dir(&target).unwrap();
+        run(Command::new(program).arg("-xpf").arg(&archive).arg("-C").arg(&target));
+        let root = Root::open(target, Links::Refuse).unwrap();
+        let got: Vec<_> = root.scan().map(Result::unwrap).collect();
+        assert_eq!(times(&got), times(&want), "{program}");
+    }
 }
 
 #[test]
@@ -193,15 +224,15 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     ];
     let xattrs =
         proptest::collection::btree_map("[a-z.]{1,20}", proptest::collection::vec(any::<u8>(), 0..40), 0..3);
-    let numbers = (0..0o10000u32, 0..u32::MAX, 0..u32::MAX, any::<i64>());
+    let numbers = (0..0o10000u32, 0..u32::MAX, 0..u32::MAX, any::<i64>(), 0..1_000_000_000u32);
     (name, kind, numbers, xattrs).prop_filter_map(
         "a path",
-        |(name, kind, (mode, uid, gid, mtime), xattrs)| {
+        |(name, kind, (mode, uid, gid, mtime, mtime_nanos), xattrs)| {
             let path = tree::EntryPath::parse(&name).ok().filter(|path| !path.is_root())?;
             let xattrs = xattrs.into_iter().map(|(key, value)| (key.into_bytes(), value)).collect();
             // The text form of times has no i64::MIN.
             let mtime = mtime.max(-i64::MAX);
-            Some(Entry { path, kind, metadata: Metadata { mode, uid, gid, mtime, xattrs } })
+            Some(Entry { path, kind, metadata: Metadata { mode, uid, gid, mtime, mtime_nanos, xattrs } })
         },
     )
 }

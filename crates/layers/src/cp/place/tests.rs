@@ -53,8 +53,9 @@ impl Stage {
 #[test]
 fn folders_of_a_layer() {
     let stage = Stage::new();
-    // Path given, path found, what is missing and its mode.
-    let table: &[(&str, &str, &[(&str, u32)])] = &[
+    /// Path given, path found, what is missing and its mode.
+    type Row = (&'static str, &'static str, &'static [(&'static str, u32)]);
+    let table: &[Row] = &[
         ("/", "", &[]),
         ("", "", &[]),
         ("/own", "own", &[]),
@@ -67,7 +68,11 @@ fn folders_of_a_layer() {
         ("/var/lib/../../../tmp", "tmp", &[("tmp", 0o1777)]),
         ("/var/lib", "var/lib", &[("var", 0o755), ("var/lib", 0o750)]),
         ("/mine/x", "own/x", &[("own/x", 0o755)]),
-        ("/dangling", "nowhere/at/all", &[("nowhere", 0o755), ("nowhere/at", 0o755), ("nowhere/at/all", 0o755)]),
+        (
+            "/dangling",
+            "nowhere/at/all",
+            &[("nowhere", 0o755), ("nowhere/at", 0o755), ("nowhere/at/all", 0o755)],
+        ),
         ("/hidden/deep", "hidden/deep", &[("hidden/deep", 0o711)]),
     ];
     for (given, path, missing) in table {
