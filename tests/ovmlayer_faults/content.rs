@@ -84,6 +84,7 @@ fn collect(root: &Path, path: &Path, found: &mut Content) {
     } else {
         String::new()
     };
+    let is_whiteout = kind.is_char_device() && metadata.rdev() == 0;
     let device = if kind.is_char_device() || kind.is_block_device() { metadata.rdev() } else { 0 };
     found.insert(
         path.to_owned(),
@@ -91,7 +92,8 @@ fn collect(root: &Path, path: &Path, found: &mut Content) {
             mode: metadata.mode(),
             owner: (metadata.uid(), metadata.gid()),
             device,
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            // When something was hidden says nothing.
+            modified: if is_whiteout { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) },
             content,
             attributes: attributes(&full),
         },

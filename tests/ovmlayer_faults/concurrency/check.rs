@@ -334,6 +334,7 @@ impl<'h> Model<'h> {
             (Action::Merge { layers, .. }, Reason::External) => {
                 self.external[layers.last().expect("a top")].may_be(span)
             }
+            (Action::Tag { layer, .. }, Reason::External) => self.external[layer].may_be(span),
             (Action::Merge { layers, .. }, Reason::Twice) => {
                 (1..layers.len()).any(|position| layers[..position].contains(&layers[position]))
             }

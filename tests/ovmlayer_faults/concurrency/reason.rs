@@ -11,6 +11,7 @@ const WORDS: &[(&[&str], Reason)] = &[
     (&["merge point `", "` uses it"], Reason::Used),
     (&["is still mounted as a writable layer"], Reason::Busy),
     (&["cannot be the last one, which is written to"], Reason::External),
+    (&["cannot copy into a layer in `", "it is read-only"], Reason::External),
     (&["is named twice"], Reason::Twice),
 ];
 
