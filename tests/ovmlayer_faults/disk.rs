@@ -96,10 +96,10 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Whether a message speaks of a full disk, and of something beneath `folder`.
-pub(crate) fn speaks_of_full(message: &str, folder: &Path) -> bool {
+/// Whether a message speaks of a full disk, and of something beneath `folder` unless that is `named` otherwise.
+pub(crate) fn speaks_of_full(message: &str, folder: &Path, named: bool) -> bool {
     let lower = message.to_lowercase();
-    lower.contains("no space left") && message.contains(&folder.display().to_string())
+    lower.contains("no space left") && (named || message.contains(&folder.display().to_string()))
 }
 
 /// Whether so much of a file can be backed by space.
