@@ -44,8 +44,9 @@ impl<'u> Stage<'u> {
         let (runtime, external, home) = (place("runtime"), place("external"), place("home"));
         make_rootfs(&place("rootfs"));
         let program = folder.path().join("ovmlayer");
-        // The build folder may lie in root's home.
-        fs::copy(env!("CARGO_BIN_EXE_ovmlayer"), &program).expect("a copy of the program");
+        // The build folder may lie in root's home. Another process copies: a file that is open for writing in this one
+        // when a test beside it starts a program cannot be run for a moment.
+        run(Command::new(tool("cp")).arg(env!("CARGO_BIN_EXE_ovmlayer")).arg(&program));
         if let Some(user) = user {
             user.own(folder.path());
         }
