@@ -3,6 +3,7 @@
 //! Scenarios run twice: as root, and as an ordinary user without any privilege. They work on a small root filesystem made
 //! of the machine's own shells.
 
+mod archive;
 mod argv;
 mod cp;
 mod help;

@@ -132,8 +132,17 @@ impl<'u> Stage<'u> {
         if let Some(folder) = Path::new(name).parent() {
             self.make_folders(folder);
         }
-        let path_written = self.program.write(name, text);
-        fs::set_permissions(&path_written, fs::Permissions::from_mode(mode)).expect("a mode");
+        if mode & 0o111 == 0 {
+            self.program.write(name, text);
+        } else {
+            // By another process: a child that a test beside this one forks must not have it open for writing, because
+            // then it cannot be run.
+            let source = self.program.write(&format!("{name}.text"), text);
+            testkit::run(Command::new(tool("cp")).arg(&source).arg(&path));
+            fs::remove_file(source).expect("the file goes");
+            self.program.own(&path);
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
         path
     }
 

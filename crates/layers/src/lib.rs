@@ -36,7 +36,6 @@ pub mod archive;
 mod config;
 mod copy;
 mod cp;
-mod delete_all;
 mod diff;
 mod du;
 mod engine;

@@ -7,7 +7,7 @@ mod setup;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use archive::{Export, Import};
+pub(crate) use archive::{Export, Form, Import};
 pub(crate) use layer::{
     Create, Delete, Diff, DiskUse, Flatten, Fsck, Inspect, List, ListLayers, Merge, Move, Unmerge,
 };

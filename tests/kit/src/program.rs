@@ -69,7 +69,9 @@ impl<'u> Program<'u> {
     #[must_use]
     pub fn as_user(mut self, user: &'u TestUser) -> Self {
         let copy = self.folder.path().join("program");
-        fs::copy(&self.path, &copy).unwrap_or_else(|error| panic!("cannot copy {:?}: {error}", self.path));
+        // By another process: a child that a test beside this one forks must not have it open for writing, because then
+        // it cannot be run.
+        crate::tool::run(Command::new(tool("cp")).arg(&self.path).arg(&copy));
         self.path = copy;
         user.own(self.folder.path());
         self.user = Some(user);

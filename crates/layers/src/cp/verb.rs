@@ -71,9 +71,12 @@ impl Engine {
                     None => self.copy_into_layer(&source, layer, inside, keep_owner),
                 }
             }
-            Transfer::HostToMerged { source, point, inside } => {
-                self.copy_into_merged(&HostSource::open(source).map_err(Error::Copy)?, point, inside, keep_owner)
-            }
+            Transfer::HostToMerged { source, point, inside } => self.copy_into_merged(
+                &HostSource::open(source).map_err(Error::Copy)?,
+                point,
+                inside,
+                keep_owner,
+            ),
             Transfer::LayerToHost { layer, inside, folder } => {
                 let folder = HostFolder::open(folder).map_err(Error::Copy)?;
                 self.enter()?;

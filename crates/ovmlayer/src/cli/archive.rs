@@ -7,7 +7,7 @@ use layers::LayerName;
 
 /// Write layers into one file.
 ///
-/// The name says the compression: `.tar.gz` and `.tgz`, `.tar.zst` and `.tzst`, none for any other. The same layers give
+/// The name says the compression: `.tar.zst`, `.tar.gz` or `.tar.xz`, none for any other. The same layers give
 /// the same bytes. A file that is there already is replaced when the new one is complete.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: ovmlayer export -l python -l numpy --dest layers.tar.zst")]
@@ -18,8 +18,8 @@ pub(crate) struct Export {
     /// The file.
     #[arg(long, value_name = "FILE")]
     pub(crate) dest: PathBuf,
-    /// `layers`, which holds any number of layers by name, or `oci`, a layer of a container image.
-    #[arg(long, value_enum, value_name = "FORM", default_value = "layers")]
+    /// `ovmlayer`, which holds any number of layers by name, or `oci`, a layer of a container image.
+    #[arg(long, value_enum, value_name = "FORM", default_value = "ovmlayer")]
     pub(crate) format: Form,
 }
 
@@ -39,8 +39,8 @@ pub(crate) struct Import {
     /// Give the layer this name; only for a file with one layer.
     #[arg(long, value_name = "NAME")]
     pub(crate) rename: Option<LayerName>,
-    /// `layers`, as `export` writes it, or `oci`, a layer of a container image, which needs --rename.
-    #[arg(long, value_enum, value_name = "FORM", default_value = "layers")]
+    /// `ovmlayer`, as `export` writes it, or `oci`, a layer of a container image, which needs --rename.
+    #[arg(long, value_enum, value_name = "FORM", default_value = "ovmlayer")]
     pub(crate) format: Form,
     /// Move the layers on to the external store, which lies here.
     #[arg(long, value_name = "DIR")]
@@ -51,7 +51,7 @@ pub(crate) struct Import {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
     /// Our own.
-    Layers,
+    Ovmlayer,
     /// A layer of a container image.
     Oci,
 }

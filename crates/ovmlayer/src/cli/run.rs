@@ -22,6 +22,9 @@ use layers::{Bind, PointName};
   ovmlayer run --merged-point work --workdir /src --mount type=bind,src=$PWD,dst=/src,ro make
   ovmlayer run --merged-point work --env DEBIAN_FRONTEND=noninteractive apt-get install -y git")]
 pub(crate) struct Run {
+    /// The command and its arguments.
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
+    pub(crate) command: Vec<OsString>,
     /// The merge point.
     #[arg(long, short, value_name = "POINT")]
     pub(crate) merged_point: PointName,
@@ -46,9 +49,6 @@ pub(crate) struct Run {
     pub(crate) all_devices: bool,
     #[command(flatten)]
     pub(crate) limits: Limits,
-    /// The command and its arguments.
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// What a command may use; all off by default.

@@ -62,23 +62,23 @@ fn every_verb_of_the_contract() {
         (
             "export, short flags and one dash",
             &["export", "-l", "l1", "-l", "l2", "-dest", "/tmp/simple/layers.tar"],
-            "Export(Export { layer: [\"l1\", \"l2\"], dest: \"/tmp/simple/layers.tar\", format: Layers })",
+            "Export(Export { layer: [\"l1\", \"l2\"], dest: \"/tmp/simple/layers.tar\", format: Ovmlayer })",
         ),
         (
             "export, long flags",
             &["export", "--layer=executor", "--dest=amd64-executor.tar"],
-            "Export(Export { layer: [\"executor\"], dest: \"amd64-executor.tar\", format: Layers })",
+            "Export(Export { layer: [\"executor\"], dest: \"amd64-executor.tar\", format: Ovmlayer })",
         ),
-        ("import", &["import", "F"], "Import(Import { file: \"F\", format: Layers })"),
+        ("import", &["import", "F"], "Import(Import { file: \"F\", format: Ovmlayer })"),
         (
             "import under another name",
             &["import", "--rename", "executor", "/tmp/executor-layer.tar"],
-            "Import(Import { file: \"/tmp/executor-layer.tar\", rename: Some(\"executor\"), format: Layers })",
+            "Import(Import { file: \"/tmp/executor-layer.tar\", rename: Some(\"executor\"), format: Ovmlayer })",
         ),
         (
             "import to the external store",
             &["import", "--external", "/store", "F"],
-            "Import(Import { file: \"F\", format: Layers, external: Some(\"/store\") })",
+            "Import(Import { file: \"F\", format: Ovmlayer, external: Some(\"/store\") })",
         ),
         (
             "cp into a layer",
@@ -123,10 +123,7 @@ fn every_run_of_the_contract() {
                 "-c",
                 "exit 3",
             ],
-            "Run(Run { merged_point: \"MP\", mount: [Bind { source: \"/tmp/example dir\", \
-             target: \"/tmp/example dir\" }], workdir: Some(\"/a b\"), env: [\"DEBIAN_FRONTEND=noninteractive\", \
-             \"K=--V\"], env_file: [\"/e\"], all_devices: true, limits: Limits {}, command: [\"zsh\", \"-i\", \
-             \"-c\", \"exit 3\"] })",
+            "Run(Run { command: [\"zsh\", \"-i\", \"-c\", \"exit 3\"], merged_point: \"MP\", mount: [Bind { source: \"/tmp/example dir\", target: \"/tmp/example dir\" }], workdir: Some(\"/a b\"), env: [\"DEBIAN_FRONTEND=noninteractive\", \"K=--V\"], env_file: [\"/e\"], all_devices: true, limits: Limits {} })",
         ),
         (
             "the workflows",
@@ -144,50 +141,42 @@ fn every_run_of_the_contract() {
                 "-c",
                 "/root/layer-deps/install-executor.sh",
             ],
-            "Run(Run { merged_point: \"m1\", mount: [Bind { source: \"S\", target: \"/D\" }, Bind { source: \"S\", \
-             target: \"/D\" }], workdir: Some(\"/root\"), limits: Limits {}, command: \
-             [\"zsh\", \"-i\", \"-c\", \"/root/layer-deps/install-executor.sh\"] })",
+            "Run(Run { command: [\"zsh\", \"-i\", \"-c\", \"/root/layer-deps/install-executor.sh\"], merged_point: \"m1\", mount: [Bind { source: \"S\", target: \"/D\" }, Bind { source: \"S\", target: \"/D\" }], workdir: Some(\"/root\"), limits: Limits {} })",
         ),
         (
             "the executors",
             &["run", "--all-devices", "--merged-point=m", "bash", "-c", "-i", "/install-python.sh"],
-            "Run(Run { merged_point: \"m\", all_devices: true, limits: Limits {}, command: [\"bash\", \"-c\", \
-             \"-i\", \"/install-python.sh\"] })",
+            "Run(Run { command: [\"bash\", \"-c\", \"-i\", \"/install-python.sh\"], merged_point: \"m\", all_devices: true, limits: Limits {} })",
         ),
         (
             "flags that are the command's own",
             &["run", "--merged-point=m", "echo", "--merged-point=x", "--", "-l", "--help", "--env"],
-            "Run(Run { merged_point: \"m\", limits: Limits {}, command: [\"echo\", \"--merged-point=x\", \"--\", \
-             \"-l\", \"--help\", \"--env\"] })",
+            "Run(Run { command: [\"echo\", \"--merged-point=x\", \"--\", \"-l\", \"--help\", \"--env\"], merged_point: \"m\", limits: Limits {} })",
         ),
         (
             "one leading `--`",
             &["run", "-merged-point", "m", "--", "--", "-x"],
-            "Run(Run { merged_point: \"m\", limits: Limits {}, command: [\"--\", \"-x\"] })",
+            "Run(Run { command: [\"--\", \"-x\"], merged_point: \"m\", limits: Limits {} })",
         ),
         (
             "flag and value in one word, and the name that a flag had for a day",
             &["run", &one_word, "--env K=a b", "--all-device", "--merged-point=m", "true"],
-            "Run(Run { merged_point: \"m\", mount: [Bind { source: \"/tmp/example dir\", \
-             target: \"/tmp/example dir\" }], env: [\"K=a b\"], all_devices: true, limits: Limits {}, command: [\"true\"] \
-             })",
+            "Run(Run { command: [\"true\"], merged_point: \"m\", mount: [Bind { source: \"/tmp/example dir\", target: \"/tmp/example dir\" }], env: [\"K=a b\"], all_devices: true, limits: Limits {} })",
         ),
         (
             "a value that looks like a flag",
             &["run", "--env", "-merged-point=x", "-workdir", "--env", "-m", "m", "true"],
-            "Run(Run { merged_point: \"m\", workdir: Some(\"--env\"), env: [\"-merged-point=x\"], limits: Limits \
-             {}, command: [\"true\"] })",
+            "Run(Run { command: [\"true\"], merged_point: \"m\", workdir: Some(\"--env\"), env: [\"-merged-point=x\"], limits: Limits {} })",
         ),
         (
             "limits",
             &["run", "-memory=512m", "--cpus", "1.5", "-pids=64", "--no-network", "-m", "m", "true"],
-            "Run(Run { merged_point: \"m\", limits: Limits { memory: Some(536870912), cpus: Some(1.5), pids: \
-             Some(64), no_network: true }, command: [\"true\"] })",
+            "Run(Run { command: [\"true\"], merged_point: \"m\", limits: Limits { memory: Some(536870912), cpus: Some(1.5), pids: Some(64), no_network: true } })",
         ),
         (
             "a command named like a verb",
             &["run", "-m=m", "run", "list"],
-            "Run(Run { merged_point: \"m\", limits: Limits {}, command: [\"run\", \"list\"] })",
+            "Run(Run { command: [\"run\", \"list\"], merged_point: \"m\", limits: Limits {} })",
         ),
     ]);
 }

@@ -16,8 +16,8 @@ pub(crate) fn create(create: &Create) -> Outcome {
 
 pub(crate) fn delete(delete: &Delete) -> Outcome {
     let Some(name) = &delete.name else {
-        let removed = engine()?.delete_all()?;
-        return done(&format!("deleted all layers, which were {removed}"));
+        let removed = engine_inside()?.delete_all()?;
+        return done(&format!("deleted all layers, which were {}", removed.len()));
     };
     match engine_inside()?.delete(name)? {
         Deleted::Gone => done(&format!("deleted layer `{name}`")),
