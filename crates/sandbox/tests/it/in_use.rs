@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ovmlayer_sandbox::mounts;
 use ovmlayer_sandbox::overlay::upper_in_use;
@@ -28,7 +29,7 @@ fn an_upper_is_in_use_while_it_is_mounted() {
     }
     mounts::unmount(&target, false).unwrap();
     assert!(!in_use(&upper.upper));
-    assert!(!in_use(&place.path().join("missing")));
+    assert!(!in_use(&place.path().join("missing")) && !in_use(&place.path().join("no/such")));
     assert!(!in_use(Path::new("/proc/self")), "it cannot be an upper");
 }
 
@@ -111,6 +112,33 @@ fn users_and_root_see_each_others_use() {
         other.end();
         assert_eq!(asking(), "false\n", "{asker:?}");
     }
+}
+
+#[test]
+fn asking_gets_in_nobodys_way() {
+    let place = Place::new();
+    let (lower, target) = (place.layer("a"), place.directory("m"));
+    let upper = place.upper("upper").unwrap();
+    let mounted = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while mounted.load(Ordering::Relaxed) {
+                    in_use(&upper.upper);
+                }
+            });
+        }
+        let done = std::panic::catch_unwind(|| {
+            for _ in 0..30 {
+                overlay(&[&lower], Some(upper.clone())).mount(&target).unwrap();
+                assert!(in_use(&upper.upper), "it went unmarked");
+                mounts::unmount(&target, false).unwrap();
+                assert!(!in_use(&upper.upper));
+            }
+        });
+        mounted.store(false, Ordering::Relaxed);
+        done.unwrap();
+    });
 }
 
 #[test]
