@@ -78,8 +78,8 @@ struct Copier {
 
 /// The entry that a name stands for in a stack of directories.
 enum Found {
-    /// Hides what is below.
-    Whiteout(usize, Stat),
+    /// Hides what is below. Of an exact copy it is an entry as any other.
+    Whiteout,
     /// A directory and those of the same name below it that are seen through it.
     Directories { stack: Vec<From>, status: Stat, opaque: bool },
     /// Anything else.
@@ -114,6 +114,7 @@ impl Copier {
         to: BorrowedFd<'_>,
         path: &[u8],
     ) -> Result<(), Failure> {
+        let mut whiteouts = stack.first().is_some_and(attributes::may_have_whiteouts);
         for (name, first) in names(stack).map_err(failed("read", self.shown(path)))? {
             let inside = if path.is_empty() {
                 name.as_bytes().to_vec()
@@ -124,9 +125,12 @@ impl Copier {
             match found {
                 None => {}
                 // It would hide nothing, and be seen: the kernel lists a directory without lower ones as it is.
-                Some(Found::Whiteout(..)) if opaque && !self.exact => {}
-                Some(Found::Whiteout(_, _)) if !self.exact => self.whiteout(to, &name, &inside)?,
-                Some(Found::Whiteout(at, status) | Found::Other(at, status)) => {
+                Some(Found::Whiteout) if opaque => {}
+                Some(Found::Whiteout) => {
+                    whiteouts = true;
+                    self.whiteout(to, &name, &inside)?;
+                }
+                Some(Found::Other(at, status)) => {
                     self.entry(&stack[first + at], &name, &status, to, &inside)?;
                 }
                 Some(Found::Directories { stack, status, opaque }) => {
@@ -142,6 +146,9 @@ impl Copier {
             attributes::read(top, self.form).map_err(failed("read the attributes of", self.shown(path)))?;
         if opaque && !self.exact {
             attributes.insert(format!("{}opaque", self.form.prefix()).into_bytes(), b"y".to_vec());
+        }
+        if whiteouts {
+            attributes::mark_whiteouts(&mut attributes, self.form);
         }
         attributes::dress(to, status, &attributes).map_err(|lost| lost.or(self.shown(path)))
     }
@@ -165,7 +172,7 @@ impl Copier {
                     break;
                 }
                 let hides = !self.exact && is_whiteout(from, name, &status);
-                return Ok(Some(if hides { Found::Whiteout(at, status) } else { Found::Other(at, status) }));
+                return Ok(Some(if hides { Found::Whiteout } else { Found::Other(at, status) }));
             }
             let child = From { fd: open_directory(&from.fd, name)?, form: from.form };
             opaque = attributes::is_opaque(&child);

@@ -24,12 +24,13 @@ pub enum Unmerged {
 }
 
 impl Engine {
-    /// Unmounts a merge point; its name can be used again at once. One that does not exist is no error.
+    /// Unmounts a merge point, in whatever mount namespace it is mounted; its name can be used again at once. One that
+    /// does not exist is no error.
     ///
     /// For an ordinary user the process that keeps the mount is ended; that works outside of [`Engine::enter`] too.
     ///
     /// # Errors
-    /// [`Error::Elsewhere`] when it is mounted in a namespace that cannot be reached.
+    /// [`Error::Elsewhere`] when it is kept by a process that cannot be reached.
     pub fn unmerge(&self, point: &PointName) -> Result<Unmerged> {
         let gate = self.runtime().lock()?;
         let target = self.runtime().path(MERGED).join(point);
@@ -42,7 +43,7 @@ impl Engine {
                 let _ = fs::remove_dir(&target);
                 return Ok(Unmerged::Unknown);
             }
-            State::Elsewhere(_) => return Err(Error::Elsewhere { point: point.clone() }),
+            State::Elsewhere(lease) => (self.unmount_elsewhere(point, &target, &lease)?, Some(lease)),
             State::Held(lease, holder) => {
                 holder.release().map_err(Error::sandbox(format!("unmount merge point `{point}`")))?;
                 (Unmerged::Gone, Some(lease))
@@ -55,29 +56,22 @@ impl Engine {
                 (done, lease)
             }
         };
-        // The copy of a mount that a namespace got at its beginning is gone from here; the mount itself may live on.
-        if let (Unmerged::Gone, Some(lease)) = (done, &lease)
-            && !lease.holder
-            && let Some(state) = self.still_elsewhere(point, lease, &gate)?
-        {
-            return Err(state);
-        }
         // What still has the detached mount needs the work folder; later it is left to `gc`.
         self.forget(point, lease.as_ref().filter(|_| done == Unmerged::Gone), &gate)?;
+        // With it go the copies of the mount that other namespaces got at their beginning.
         let _ = fs::remove_dir(&target);
         Ok(done)
     }
 
-    /// After an unmount here: the error that tells of the same merge point in the namespace that its lease names.
-    fn still_elsewhere(&self, point: &PointName, lease: &Lease, gate: &StoreLock) -> Result<Option<Error>> {
-        let here = sandbox::mounts::mount_namespace().map_err(Error::sandbox("tell this mount namespace"))?;
-        if lease.namespace == here.number() {
-            return Ok(None);
+    /// Unmounts what is mounted in other namespaces: the kernel detaches a mount wherever its folder is removed from.
+    fn unmount_elsewhere(&self, point: &PointName, target: &Path, lease: &Lease) -> Result<Unmerged> {
+        let elsewhere = || Error::Elsewhere { point: point.clone() };
+        if lease.holder || fs::remove_dir(target).is_err() {
+            return Err(elsewhere());
         }
-        match self.state(point, gate)? {
-            State::Elsewhere(_) => Ok(Some(Error::Elsewhere { point: point.clone() })),
-            _ => Ok(None),
-        }
+        let Some(top) = lease.layers.last() else { return Ok(Unmerged::Gone) };
+        let used = sandbox::overlay::upper_in_use(&top.path).map_err(|_| elsewhere())?;
+        Ok(if used { Unmerged::Detached } else { Unmerged::Gone })
     }
 
     /// Removes the lease and the work folder of a merge point that is not mounted any more.

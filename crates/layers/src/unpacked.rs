@@ -44,13 +44,14 @@ pub(crate) fn provide(engine: &Engine, layer: &Layer, lock: &LayerLock) -> Resul
     sync_tree(staging.path())?;
     engine.runtime().folder(UNPACKED)?;
     let gate = engine.runtime().lock()?;
-    let published = staging.publish(&path, &gate);
+    // Ours is exclusive, and would keep ourselves out.
+    let published = staging.publish(&path, &gate).map(drop);
     drop(gate);
     match (published, LayerLock::wait(&path, Access::Shared)?) {
         // Or somebody else was faster.
         (_, Some(lock)) => Ok((path, lock)),
         (Err(error), None) => Err(error),
-        (Ok(_), None) => Err(Error::UnknownLayer { name: layer.name.clone() }),
+        (Ok(()), None) => Err(Error::UnknownLayer { name: layer.name.clone() }),
     }
 }
 

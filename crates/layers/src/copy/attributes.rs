@@ -22,6 +22,10 @@ const MAX: usize = 64 * 1024;
 /// like) speak of the stack in which they were written.
 const MARKS: [&[u8]; 3] = [b"opaque", b"whiteout", b"protattr"];
 
+/// Says of a directory that it was copied up from a lower one. Whatever the value is, it makes the kernel look for
+/// whiteouts in a directory that has no lower one in another stack; without it they would be listed as broken entries.
+const ORIGIN: &str = "origin";
+
 /// What went wrong with an attribute.
 pub(super) struct Lost {
     pub(super) what: &'static str,
@@ -45,12 +49,24 @@ pub(super) fn read(from: &From, form: Form) -> Result<Attributes, Errno> {
     read_at(&handle_path(from.fd.as_fd()), from.form, form)
 }
 
-/// The attributes of what `path` leads to, the last component not followed.
+/// Marks a directory that has whiteouts in it, or may have.
+pub(super) fn mark_whiteouts(attributes: &mut Attributes, form: Form) {
+    // Empty: copied up from somewhere unknown.
+    attributes.insert(format!("{}{ORIGIN}", form.prefix()).into_bytes(), Vec::new());
+}
+
+/// Whether a directory may have whiteouts although it stands alone.
+pub(super) fn may_have_whiteouts(from: &From) -> bool {
+    let name = format!("{}{ORIGIN}", from.form.prefix());
+    // Only asked for its size.
+    rustix::fs::fgetxattr(&from.fd, name, &mut [0_u8; 0][..]).is_ok()
+}
+
+/// The attributes of what a path from [`handle_path`] leads to.
 pub(super) fn read_at(path: &[u8], from: Form, to: Form) -> Result<Attributes, Errno> {
     let mut found = Attributes::new();
     let mut buffer = [0_u8; 1024];
     let mut large;
-    // Through `/proc` a link that stands for an open file is followed by the last component only if it is asked to.
     let list = match rustix::fs::listxattr(path, &mut buffer[..]) {
         Ok(length) => &buffer[..length],
         Err(Errno::OPNOTSUPP) => return Ok(found),

@@ -3,4 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod basics;
+mod concurrency;
+mod external;
+mod file_systems;
+mod killed;
+mod namespaces;
 mod place;
+mod restarts;
+mod setup;
+mod users;
