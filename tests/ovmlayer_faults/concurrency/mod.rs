@@ -68,6 +68,10 @@ fn crowd(who: &str, stage: &Stage<'_>, operations: u64) -> String {
         faults[..faults.len().min(20)].join("\n")
     );
     stage.fsck_is_clean(who);
+    for layer in stage.layers() {
+        let places = names(&stage.layer(&layer).join("etc"));
+        assert_eq!(places, Vec::<String>::new(), "{who}: `{layer}` holds places of shown files");
+    }
     nothing_stays(who, stage);
     let counts = summary(&history);
     format!(
@@ -169,7 +173,6 @@ fn whole_tags(layer: &Path) -> Vec<String> {
     let top = names(layer);
     // `run` shows files of the machine in `/etc`, which the kernel copies up for it.
     assert!(top.iter().all(|name| name == "tags" || name == "etc"), "{layer:?} holds {top:?}");
-    assert_eq!(names(&layer.join("etc")), Vec::<String>::new(), "{layer:?} holds places of shown files");
     let tags = names(&layer.join("tags"));
     for tag in tags.iter().filter(|tag| !tag.starts_with('.')) {
         let text = fs::read_to_string(layer.join("tags").join(tag)).expect("a tag's file");
