@@ -45,6 +45,8 @@ fn crowd(who: &str, stage: &Stage<'_>, operations: u64) -> String {
     let seed = number("OVMLAYER_SEED", 1);
     make_archives(stage);
     let clock = Clock::new();
+    let mut first = Worker::new(stage, &clock, WORKERS, seed);
+    first.begin();
     let mut history = thread::scope(|scope| {
         let workers: Vec<_> = (0..WORKERS)
             .map(|number| {
@@ -58,9 +60,15 @@ fn crowd(who: &str, stage: &Stage<'_>, operations: u64) -> String {
         let histories = workers.into_iter().map(|worker| worker.join().expect("a worker"));
         histories.flatten().collect::<Vec<Operation>>()
     });
-    assert_eq!(history.len() as u64 / (operations * WORKERS as u64), 1, "about one entry for each operation");
+    assert!(history.len() as u64 >= operations * WORKERS as u64, "an entry for each operation");
+    history.extend(first.history);
     history.extend(afterwards(stage, &clock));
     let faults = Model::new(&history, WORKERS).faults();
+    if !faults.is_empty() {
+        let text = faults[0].clone();
+        let name = text.split('"').nth(1).unwrap_or("x").to_owned();
+        dump(&history, &name);
+    }
     assert!(
         faults.is_empty(),
         "{} faults, seed {seed}:\n{}",
@@ -77,6 +85,22 @@ fn crowd(who: &str, stage: &Stage<'_>, operations: u64) -> String {
     format!(
         "soak: concurrency as {who}: {WORKERS} workers, {operations} operations each, seed {seed}, no fault; {counts}"
     )
+}
+
+/// Some faults, and what was done to the first name in the first of them.
+fn told(faults: &[String], history: &[Operation]) -> String {
+    let name = faults.first().and_then(|fault| fault.split('"').nth(1)).unwrap_or_default();
+    let about = |operation: &&Operation| {
+        operation.done() && format!("{:?}", operation.action).contains(&format!("\"{name}\""))
+    };
+    let mut story: Vec<&Operation> = history.iter().filter(about).collect();
+    story.retain(|operation| kind(&operation.action) != "list");
+    story.sort_by_key(|operation| operation.span.begin);
+    let story = story
+        .iter()
+        .map(|operation| format!("{:?} worker {} {:?}", operation.span, operation.worker, operation.action));
+    let story: Vec<String> = story.collect();
+    format!("{}\nWhat was done to {name}:\n{}", faults[..faults.len().min(20)].join("\n"), story.join("\n"))
 }
 
 /// How many operations of each kind were done and refused.

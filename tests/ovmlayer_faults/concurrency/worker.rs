@@ -7,7 +7,7 @@ use std::process::Output;
 use testkit::Random;
 
 use super::history::{Action, Clock, Operation, Outcome};
-use super::names::{LOWERS, POINTS, lower, own_layers, own_point, point, text_of, top};
+use super::names::{LOWERS, POINTS, lower, own_layers, own_point, point, shared_layers, text_of, top};
 use super::reason::reason;
 use crate::stage::{Stage, names};
 
@@ -46,6 +46,13 @@ impl<'s> Worker<'s> {
         }
     }
 
+    /// Makes the layers that all share, so that there is something to begin with.
+    pub(crate) fn begin(&mut self) {
+        for layer in shared_layers() {
+            self.ask(&["create", &layer], Action::Create { layer: layer.clone() });
+        }
+    }
+
     pub(crate) fn work(&mut self, operations: u64) {
         self.stage.make(&self.folder());
         for _ in 0..operations {
@@ -56,11 +63,11 @@ impl<'s> Worker<'s> {
     /// One operation, or two that belong together.
     fn step(&mut self) {
         match self.random.below(100) {
-            0..15 => {
+            0..18 => {
                 let layer = self.any_layer();
                 self.ask(&["create", &layer], Action::Create { layer: layer.clone() });
             }
-            15..24 => {
+            18..24 => {
                 let layer = self.any_layer();
                 self.ask(&["delete", &layer], Action::Delete { layer: layer.clone() });
             }
@@ -227,11 +234,17 @@ impl<'s> Worker<'s> {
         let point = self.any_point();
         let mut layers = Vec::new();
         for number in 0..LOWERS {
-            if self.random.below(6) == 0 {
+            if self.random.below(8) == 0 {
                 layers.push(lower(number));
             }
         }
         if point == self.own_point {
+            // As a rule there is something to merge.
+            for layer in [self.own[0].clone(), self.own[1].clone()] {
+                if !self.has_own(&layer) && self.random.below(8) != 0 {
+                    self.ask(&["create", &layer], Action::Create { layer: layer.clone() });
+                }
+            }
             if self.random.below(2) == 0 {
                 layers.push(self.own[0].clone());
             }
@@ -253,6 +266,18 @@ impl<'s> Worker<'s> {
         if self.ask(&arguments, action) && point == self.own_point {
             self.merged = layers;
         }
+    }
+
+    /// Whether a layer that only this worker makes and deletes is there.
+    fn has_own(&self, layer: &str) -> bool {
+        let done = self.history.iter().rev().filter(|operation| operation.done());
+        let last = done.map(|operation| &operation.action).find_map(|action| match action {
+            Action::Create { layer: made } if made == layer => Some(true),
+            Action::Import { layers, .. } if layers.iter().any(|made| made == layer) => Some(true),
+            Action::Delete { layer: gone } if gone == layer => Some(false),
+            _ => None,
+        });
+        last.unwrap_or(false)
     }
 
     fn unmerge(&mut self, point: &str) {
