@@ -64,17 +64,7 @@ fn crowd(who: &str, stage: &Stage<'_>, operations: u64) -> String {
     history.extend(first.history);
     history.extend(afterwards(stage, &clock));
     let faults = Model::new(&history, WORKERS).faults();
-    if !faults.is_empty() {
-        let text = faults[0].clone();
-        let name = text.split('"').nth(1).unwrap_or("x").to_owned();
-        dump(&history, &name);
-    }
-    assert!(
-        faults.is_empty(),
-        "{} faults, seed {seed}:\n{}",
-        faults.len(),
-        faults[..faults.len().min(20)].join("\n")
-    );
+    assert!(faults.is_empty(), "{} faults, seed {seed}:\n{}", faults.len(), told(&faults, &history));
     stage.fsck_is_clean(who);
     for layer in stage.layers() {
         let places = names(&stage.layer(&layer).join("etc"));
