@@ -26,6 +26,8 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "tar", run: targets::tar, seeds: seeds::tar, words: seeds::TAR_WORDS },
+    Target { name: "layers", run: targets::layers, seeds: seeds::layers, words: seeds::LAYER_WORDS },
+    Target { name: "oci", run: targets::oci, seeds: seeds::oci, words: seeds::LAYER_WORDS },
     Target { name: "deb", run: targets::deb, seeds: seeds::deb, words: seeds::DEB_WORDS },
     Target { name: "control", run: targets::control, seeds: seeds::control, words: seeds::CONTROL_WORDS },
     Target { name: "version", run: targets::version, seeds: seeds::version, words: seeds::VERSION_WORDS },

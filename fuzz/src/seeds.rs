@@ -14,10 +14,30 @@ pub(crate) const TAR_WORDS: &[&str] = &[
     "30 path=",
     "19 linkpath=x\n",
     "20 SCHILY.xattr.a=\n",
-    "GNU.sparse.major",
+    "22 GNU.sparse.major=1\n",
+    "28 GNU.sparse.realsize=4096\n",
+    "25 GNU.sparse.map=0,5,9,1\n",
+    "21 GNU.sparse.size=9\n",
     "77777777777\0",
     "0000644\0",
     "\0\0\0\0\0\0\0\0",
+];
+
+pub(crate) const LAYER_WORDS: &[&str] = &[
+    "ovmlayer.json",
+    "layers/l/",
+    "layers/m/",
+    "sums/l",
+    "{\"format\":1,\"digest\":\"blake3\",\"layers\":[\"l\"]}\n",
+    ".wh.",
+    ".wh..wh..opq",
+    ".wh..wh..name.",
+    "../",
+    "/etc/passwd",
+    "22 GNU.sparse.major=1\n",
+    "28 GNU.sparse.realsize=4096\n",
+    "ustar\x0000",
+    "00000000000\0",
 ];
 
 pub(crate) const DEB_WORDS: &[&str] = &[
@@ -114,7 +134,117 @@ pub(crate) fn tar() -> Vec<Vec<u8>> {
     gnu[1024 + 156] = b'0';
     gnu[1024 + 124..1024 + 136].copy_from_slice(b"\x80\0\0\0\0\0\0\0\0\0\0\x05");
     all.push(crate::targets::mended(&gnu));
+    all.push(old_sparse());
+    all.push(sparse("sparse"));
     all
+}
+
+/// A sparse file in old GNU's form, its map in the header and in a block after it.
+fn old_sparse() -> Vec<u8> {
+    let mut bytes = raw("old", b'S', 10);
+    for (pair, numbers) in [(0, "00000000000\000000000005\0"), (1, "00000010000\000000000005\0")] {
+        bytes[386 + pair * 24..386 + (pair + 1) * 24].copy_from_slice(numbers.as_bytes());
+    }
+    bytes[482] = 1;
+    bytes[483..495].copy_from_slice(b"00000040000\0");
+    bytes.resize(1024, 0);
+    bytes[512..536].copy_from_slice(b"00000040000\000000000000\0");
+    bytes.extend_from_slice(&[b'x'; 512]);
+    crate::targets::mended(&bytes)
+}
+
+/// A sparse file in PAX form 1.0.
+fn sparse(name: &str) -> Vec<u8> {
+    let record = |key: &str, value: &str| {
+        let length = key.len() + value.len() + 3;
+        format!("{} {key}={value}\n", length + 2)
+    };
+    let records = [
+        record("GNU.sparse.major", "1"),
+        record("GNU.sparse.minor", "0"),
+        record("GNU.sparse.name", name),
+        record("GNU.sparse.realsize", "16384"),
+    ]
+    .concat();
+    let mut bytes = raw("PaxHeaders/x", b'x', records.len());
+    bytes.extend_from_slice(records.as_bytes());
+    bytes.resize(1024, 0);
+    bytes.extend_from_slice(&raw("GNUSparseFile.0/sparse", b'0', 512 + 5));
+    bytes.extend_from_slice(b"2\n4096\n5\n16384\n0\n");
+    bytes.resize(4 * 512, 0);
+    bytes.extend_from_slice(b"12345");
+    bytes.resize(5 * 512, 0);
+    crate::targets::mended(&bytes)
+}
+
+/// A header without its checksum.
+fn raw(name: &str, flag: u8, size: usize) -> Vec<u8> {
+    let mut block = vec![0; 512];
+    block[..name.len()].copy_from_slice(name.as_bytes());
+    block[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
+    block[156] = flag;
+    block[257..265].copy_from_slice(b"ustar\x0000");
+    block
+}
+
+/// What a layer may hold, marks included, beneath `prefix`.
+fn layer_entries(prefix: &str) -> Vec<(String, Kind, &'static [u8])> {
+    let target = path(&format!("{prefix}usr/tool"));
+    let entries: [(&str, Kind, &[u8]); 9] = [
+        ("usr", Kind::Directory, b""),
+        ("usr/.wh..wh..opq", Kind::File { size: 0 }, b""),
+        ("usr/.wh.gone", Kind::File { size: 0 }, b""),
+        ("usr/tool", Kind::File { size: 9 }, b"127.0.0.1"),
+        ("usr/same", Kind::HardLink { target }, b""),
+        ("link", Kind::Symlink { target: b"/etc".to_vec() }, b""),
+        ("null", Kind::CharDevice { major: 1, minor: 3 }, b""),
+        ("pipe", Kind::Fifo, b""),
+        (".wh.dir", Kind::File { size: 0 }, b""),
+    ];
+    entries.into_iter().map(|(name, kind, contents)| (format!("{prefix}{name}"), kind, contents)).collect()
+}
+
+/// Archives of one layer and of two, one with a sparse file and names that are escaped.
+pub(crate) fn layers() -> Vec<Vec<u8>> {
+    let archive = |names: &[&str], extra: bool| {
+        let mut writer = tar::Writer::new(Vec::new());
+        let list = names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
+        let manifest = format!("{{\"format\":1,\"digest\":\"blake3\",\"layers\":[{list}]}}\n");
+        let file = |name: &str, size: usize| Entry {
+            path: path(name),
+            kind: Kind::File { size: size as u64 },
+            metadata: Metadata::new(0o644, 0),
+        };
+        let mut write = || {
+            writer.append(&file("ovmlayer.json", manifest.len()), &mut manifest.as_bytes())?;
+            for name in names {
+                for (path_name, kind, contents) in layer_entries(&format!("layers/{name}/")) {
+                    let entry = Entry { path: path(&path_name), kind, metadata: Metadata::new(0o755, 7) };
+                    writer.append(&entry, &mut &contents[..])?;
+                }
+                if extra {
+                    let escaped = file(&format!("layers/{name}/.wh..wh..name..wh.real"), 4);
+                    writer.append(&escaped, &mut &b"real"[..])?;
+                }
+                writer.append_late(&file(&format!("sums/{name}"), 65), |sink| {
+                    format!("{}\n", blake3::hash(sink).to_hex()).into_bytes()
+                })?;
+            }
+            tree::Result::Ok(())
+        };
+        let written = write();
+        written.and_then(|()| writer.finish()).unwrap_or_default()
+    };
+    vec![archive(&["l"], false), archive(&["l", "m"], true)]
+}
+
+/// Layers of OCI images.
+pub(crate) fn oci() -> Vec<Vec<u8>> {
+    let mut archive = Archive::default();
+    for (name, kind, contents) in layer_entries("") {
+        archive.add(&name, kind, Metadata::new(0o755, 7), contents);
+    }
+    vec![archive.finish(), sparse("sparse")]
 }
 
 /// Entries of every kind, with extension headers.

@@ -9,8 +9,9 @@ use archive::dependency;
 use archive::release::Release;
 use archive::universe::{Origin, Universe};
 use archive::version::{Version, compare};
-use tree::tar::{Limits, Reader, Writer};
-use tree::{Entry, EntryPath, Error};
+use layers::archive::Sink;
+use tree::tar::{Limits, Reader, Segment, Writer};
+use tree::{Entry, EntryPath, Error, Kind};
 
 /// No input may expand to more than this, in bytes.
 const EXPANDED: u64 = 1 << 20;
@@ -21,9 +22,14 @@ pub fn tar(input: &[u8]) {
     read_tar(&mended(input));
 }
 
+fn limits() -> Limits {
+    let all = Limits { entries: 1000, total: EXPANDED, extensions: 64 << 10, ..Limits::default() };
+    Limits { sparse: EXPANDED, segments: 1000, ..all }
+}
+
 /// What is accepted has good names only, and comes back the same from our own writer.
 fn read_tar(input: &[u8]) {
-    let limits = Limits { entries: 1000, total: EXPANDED, extensions: 64 << 10, symlink: 4096 };
+    let limits = limits();
     let mut reader = Reader::with_limits(input, limits);
     let mut entries = Vec::new();
     while let Ok(Some(member)) = reader.next() {
@@ -79,6 +85,98 @@ pub fn mended(input: &[u8]) -> Vec<u8> {
         }
     }
     mended
+}
+
+/// Takes layers and checks what it is given.
+#[derive(Default)]
+struct Checking {
+    stored: u64,
+}
+
+impl Sink for Checking {
+    fn entry(
+        &mut self,
+        entry: Entry,
+        segments: Option<&[Segment]>,
+        contents: &mut dyn Read,
+    ) -> tree::Result<()> {
+        normal(&entry.path);
+        if let Kind::HardLink { target } = &entry.kind {
+            normal(target);
+            assert!(!target.is_root(), "nothing is a link to the layer itself");
+        }
+        let size = entry.kind.size();
+        let whole = [Segment { offset: 0, length: size }];
+        let mut end = 0;
+        for segment in segments.unwrap_or(&whole) {
+            assert!(segment.offset >= end, "segments are in order");
+            end = segment.offset + segment.length;
+            assert!(end <= size, "segments are within the file");
+        }
+        let want: u64 = segments.unwrap_or(&whole).iter().map(|segment| segment.length).sum();
+        let mut bytes = Vec::new();
+        contents.read_to_end(&mut bytes).map_err(Error::Read)?;
+        assert_eq!(bytes.len() as u64, want, "contents are those of the segments");
+        self.stored += want;
+        assert!(self.stored <= EXPANDED, "an archive expands to no more than it may");
+        Ok(())
+    }
+
+    fn whiteout(&mut self, path: EntryPath) -> tree::Result<()> {
+        assert!(!path.is_root(), "a layer does not remove the root");
+        normal(&path);
+        Ok(())
+    }
+
+    fn opaque(&mut self, path: &EntryPath) -> tree::Result<()> {
+        normal(path);
+        Ok(())
+    }
+}
+
+fn normal(path: &EntryPath) {
+    assert_eq!(EntryPath::parse(path.as_bytes()).as_ref(), Ok(path), "paths are normal");
+}
+
+/// Our archive of layers, as it is, and with its checksums and digests mended.
+pub fn layers(input: &[u8]) {
+    layers_accept(input);
+    layers_accept(&summed(&mended(input)));
+}
+
+/// Whether this is an archive of layers.
+pub fn layers_accept(input: &[u8]) -> bool {
+    let Ok(mut reader) = layers::archive::Reader::open(input, limits()) else { return false };
+    let mut sink = Checking::default();
+    for _ in 0..reader.manifest().layers.len() {
+        if reader.layer(&mut sink).is_err() {
+            return false;
+        }
+    }
+    reader.finish().is_ok()
+}
+
+/// `input` with the digest made right behind every header that looks like that of one.
+fn summed(input: &[u8]) -> Vec<u8> {
+    let mut summed = input.to_vec();
+    for start in (0..input.len().saturating_sub(512 + 65)).step_by(512) {
+        if summed[start..].starts_with(b"sums/") {
+            let digest = format!("{}\n", blake3::hash(&summed[..start + 512]).to_hex());
+            summed[start + 512..start + 512 + 65].copy_from_slice(digest.as_bytes());
+        }
+    }
+    summed
+}
+
+/// A layer of an OCI image.
+pub fn oci(input: &[u8]) {
+    oci_accepts(input);
+    oci_accepts(&mended(input));
+}
+
+/// Whether this is a layer of an OCI image.
+pub fn oci_accepts(input: &[u8]) -> bool {
+    layers::archive::read_oci(input, limits(), &mut Checking::default()).is_ok()
 }
 
 /// A package: what it gives is bounded, whatever it holds.

@@ -46,6 +46,16 @@ fn tar() {
 }
 
 #[test]
+fn layers() {
+    sample("layers");
+}
+
+#[test]
+fn oci() {
+    sample("oci");
+}
+
+#[test]
 fn deb() {
     sample("deb");
 }
@@ -77,14 +87,21 @@ fn seeds_are_accepted() {
     for seed in seeds("deb") {
         archive::deb::Deb::open(&seed[..]).expect("a package");
     }
-    for (number, members) in [(0, 9), (2, 1)] {
+    for (number, members) in [(0, 9), (2, 1), (3, 1), (4, 1)] {
         let seeds = seeds("tar");
-        let mut reader = tree::tar::Reader::new(&seeds[number][..]);
+        let limits = tree::tar::Limits { sparse: 1 << 20, ..Default::default() };
+        let mut reader = tree::tar::Reader::with_limits(&seeds[number][..], limits);
         let mut count = 0;
         while reader.next().expect("a member").is_some() {
             count += 1;
         }
         assert_eq!(count, members);
+    }
+    for seed in seeds("layers") {
+        assert!(ovmlayer_fuzz::targets::layers_accept(&seed), "our archive");
+    }
+    for seed in seeds("oci") {
+        assert!(ovmlayer_fuzz::targets::oci_accepts(&seed), "a layer");
     }
     for seed in seeds("packages") {
         let mut universe = archive::universe::Universe::new("amd64");

@@ -8,7 +8,6 @@ use std::process::Command;
 use testkit::{run, tool};
 
 use crate::Stage;
-use crate::stage::rootfs_tar;
 
 /// Runs a script whose `/opt` is the folder `opt` of the stage, with mounts of its own that end with it.
 fn with_opt(stage: &Stage<'_>, script: &str) -> String {
@@ -17,7 +16,7 @@ fn with_opt(stage: &Stage<'_>, script: &str) -> String {
     let script = format!(
         "set -eu\nmount --bind {opt} /opt\novmlayer() {{ {program} \"$@\"; }}\nTAR={tar}\ncd {folder}\n{script}",
         opt = stage.arg("opt"),
-        tar = rootfs_tar().display(),
+        tar = stage.rootfs_tar(),
         folder = stage.arg(""),
     );
     let mut command = Command::new(tool("unshare"));
@@ -62,7 +61,7 @@ fn dev_on_a_disk_image() {
 #[test]
 fn folders_and_a_tar_and_again_at_every_start() {
     let stage = Stage::bare();
-    let (tar, folder) = (rootfs_tar().display(), stage.arg(""));
+    let (tar, folder) = (stage.rootfs_tar(), stage.arg(""));
     stage.ok([
         "setup",
         "-d",
@@ -86,7 +85,7 @@ fn two_stores_over_a_root_that_the_caller_extracted() {
     for name in ["R", "E", "P"] {
         fs::create_dir(stage.path(name)).expect("a folder");
     }
-    run(Command::new(tool("tar")).arg("-xf").arg(rootfs_tar()).arg("-C").arg(stage.path("P")));
+    run(Command::new(tool("tar")).arg("-xf").arg(stage.rootfs_tar()).arg("-C").arg(stage.path("P")));
     stage.ok([
         "setup",
         "--runtime",
@@ -108,7 +107,7 @@ fn two_stores_and_a_tar() {
     stage.does("test system");
     fs::write(stage.path("rootfs/mine"), "").expect("a file");
     let (runtime, external) = (stage.arg("runtime"), stage.arg("external"));
-    let tar = rootfs_tar().to_str().expect("text");
+    let tar = &stage.rootfs_tar();
     stage.ok([
         "setup",
         "--runtime",
@@ -154,7 +153,7 @@ fn the_configuration_can_be_a_link() {
     fs::create_dir(stage.path("elsewhere")).expect("a folder");
     symlink(stage.path("elsewhere/cfg.json"), stage.path("home/.ovmlayer_cfg.json")).expect("a link");
     let (runtime, root) = (stage.arg("R"), stage.arg("P"));
-    let tar = rootfs_tar().to_str().expect("text");
+    let tar = &stage.rootfs_tar();
     stage.ok(["setup", "--runtime", &runtime, "--rootfs-tar", tar, "--rootfs-path", &root]);
     assert!(stage.path("elsewhere/cfg.json").is_file());
     assert!(stage.path("home/.ovmlayer_cfg.json").symlink_metadata().expect("a link").is_symlink());

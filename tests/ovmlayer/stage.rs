@@ -65,18 +65,26 @@ impl<'u> Stage<'u> {
         Self { program }.set_up()
     }
 
+    /// Puts a tar of the root filesystem into the folder and gives its path.
+    pub(crate) fn rootfs_tar(&self) -> String {
+        let path = self.program.write("rootfs.tar", rootfs_tar());
+        path.to_str().expect("a path of UTF-8").to_owned()
+    }
+
     fn set_up(self) -> Self {
         let (runtime, external) = (self.path("runtime"), self.path("external"));
+        let tar = self.rootfs_tar();
         self.program.write("marker", "a file of the machine\n");
         self.ok(["setup", "--runtime"].map(OsStr::new).into_iter().chain([
             runtime.as_os_str(),
             OsStr::new("--external"),
             external.as_os_str(),
             OsStr::new("--rootfs-tar"),
-            rootfs_tar().as_os_str(),
+            OsStr::new(&tar),
             OsStr::new("--rootfs-path"),
             self.path("rootfs").as_os_str(),
         ]));
+        fs::remove_file(tar).expect("the tar goes");
         self
     }
 
@@ -173,18 +181,13 @@ impl Drop for Stage<'_> {
 }
 
 /// A tar of the root filesystem, made once.
-pub(crate) fn rootfs_tar() -> &'static Path {
-    static TAR: OnceLock<PathBuf> = OnceLock::new();
+fn rootfs_tar() -> &'static [u8] {
+    static TAR: OnceLock<Vec<u8>> = OnceLock::new();
     TAR.get_or_init(|| {
         let folder = TempDir::with_prefix("ovmlayer-rootfs").expect("a folder");
-        let root = folder.path().join("root");
-        fill(&root);
-        // Its own folder is for root alone; everybody must be able to read the tar.
-        let tar = std::env::temp_dir().join(format!("ovmlayer-rootfs-{}.tar", std::process::id()));
+        fill(folder.path());
         let options = ["--create", "--numeric-owner", "--owner=0", "--group=0", "--directory"];
-        testkit::run(Command::new(tool("tar")).args(options).arg(&root).arg("--file").arg(&tar).arg("."));
-        fs::set_permissions(&tar, fs::Permissions::from_mode(0o644)).expect("a tar that all can read");
-        tar
+        testkit::run(Command::new(tool("tar")).args(options).arg(folder.path()).args(["--file", "-", "."]))
     })
 }
 
@@ -193,6 +196,8 @@ fn fill(root: &Path) {
         fs::create_dir_all(root.join(name)).expect("a folder");
         fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).expect("a mode");
     }
+    // Its own mode, which a folder for one test does not have.
+    fs::set_permissions(root, fs::Permissions::from_mode(0o755)).expect("a mode");
     fs::create_dir(root.join("usr/bin")).expect("a folder");
     for (target, link) in [("usr/bin", "bin"), ("usr/lib", "lib"), ("usr/lib64", "lib64")] {
         symlink(target, root.join(link)).expect("a link");

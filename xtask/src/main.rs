@@ -1,11 +1,13 @@
-//! What a contributor runs: `cargo xtask test`, `cargo xtask soak`, `cargo xtask bench rootfs`.
+//! What a contributor runs: `cargo xtask test`, `cargo xtask soak`, `cargo xtask bench`.
 //!
 //! What enters: the workspace and this machine. What leaves: an exit status that says whether all is well, with the
 //! reason on the last line when it is not, and the pages in `docs/` that hold measurements.
 
 mod bench;
+mod layout;
 mod machine;
 mod needs;
+mod page;
 mod report;
 mod soak;
 mod step;
@@ -29,21 +31,22 @@ enum Task {
     /// Install what the tests need, then run all of them: formatting, clippy, unit, property, whole-program, workflows.
     Test,
     /// Run the long checks in their full counts and write docs/soak.md.
-    Soak,
+    Soak(Soak),
     /// Measure against other programs on this machine.
     Bench(Bench),
 }
 
 #[derive(Debug, Args)]
-struct Bench {
-    #[command(subcommand)]
-    what: Benchmark,
+struct Soak {
+    /// Only this part; the section of the other stays as it is.
+    #[arg(long, value_enum)]
+    part: Option<soak::Part>,
 }
 
-#[derive(Debug, Subcommand)]
-enum Benchmark {
-    /// Build root filesystems beside mmdebstrap and debootstrap and write docs/performance.md.
-    Rootfs(bench::Options),
+#[derive(Debug, Args)]
+struct Bench {
+    #[command(subcommand)]
+    what: bench::Benchmark,
 }
 
 /// Why a task did not succeed.
@@ -68,8 +71,8 @@ impl Error {
 fn main() -> ExitCode {
     let result = match Command::parse().task {
         Task::Test => test::run(),
-        Task::Soak => soak::run(),
-        Task::Bench(Bench { what: Benchmark::Rootfs(options) }) => bench::run(&options),
+        Task::Soak(Soak { part }) => soak::run(part),
+        Task::Bench(Bench { what }) => bench::run(&what),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

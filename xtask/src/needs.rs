@@ -30,6 +30,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("script"), "bsdutils"),
     (Sign::Program("setpriv"), "util-linux"),
     (Sign::Program("shellcheck"), "shellcheck"),
+    (Sign::Program("umoci"), "umoci"),
     (Sign::Program("useradd"), "passwd"),
     (Sign::Program("xz"), "xz-utils"),
     (Sign::Program("zsh"), "zsh"),
@@ -40,8 +41,13 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::PythonModule("ensurepip"), "python3-venv"),
 ];
 
-const BENCHES: &[(Sign, &str)] =
-    &[(Sign::Program("arch-test"), "arch-test"), (Sign::Program("debootstrap"), "debootstrap")];
+const BENCHES: &[(Sign, &str)] = &[
+    (Sign::Program("arch-test"), "arch-test"),
+    (Sign::Program("buildah"), "buildah"),
+    (Sign::Program("bwrap"), "bubblewrap"),
+    (Sign::Program("debootstrap"), "debootstrap"),
+    (Sign::Program("umoci"), "umoci"),
+];
 
 /// Makes sure that everything the tests need is there.
 pub(crate) fn for_tests() -> Result<(), String> {

@@ -2,33 +2,77 @@
 //!
 //! A test takes its count from the environment and prints `soak: NAME: VALUE` for each result worth keeping.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
+use clap::ValueEnum;
+
+use crate::page::write_section;
 use crate::step::{cargo, root, seconds, step};
 use crate::{Error, machine, needs, report};
+
+/// Checks that belong together, and their section of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Everything but the engine for layers.
+    Rootfs,
+    /// The engine for layers and its program.
+    Layers,
+}
+
+/// The packages of [`Part::Layers`].
+const LAYERS: &[&str] = &["ovmlayer", "ovmlayer-layers"];
 
 /// Counts that `cargo xtask test` leaves at small samples.
 const COUNTS: &[(&str, &str)] = &[
     ("OVMLAYER_APT_SETS", "300"),
     ("OVMLAYER_KILLS", "50"),
     ("OVMLAYER_FUZZ_ROUNDS", "1000000"),
+    ("OVMLAYER_LAYER_KILLS", "500"),
+    ("OVMLAYER_LAYER_OPERATIONS", "2000"),
     ("PROPTEST_CASES", "4096"),
 ];
 
-/// Runs the tests and writes `docs/soak.md`, also when some fail: the page then says so.
-pub(crate) fn run() -> Result<(), Error> {
+impl Part {
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Rootfs => "Root filesystems",
+            Self::Layers => "Layers",
+        }
+    }
+
+    /// What tells cargo which packages to test.
+    fn packages(self) -> Vec<&'static str> {
+        match self {
+            Self::Rootfs => {
+                let exclude = LAYERS.iter().flat_map(|package| ["--exclude", *package]);
+                std::iter::once("--workspace").chain(exclude).collect()
+            }
+            Self::Layers => LAYERS.iter().flat_map(|package| ["--package", *package]).collect(),
+        }
+    }
+}
+
+/// Runs one part, or all, and writes `docs/soak.md`, also when some tests fail: the page then says so.
+pub(crate) fn run(part: Option<Part>) -> Result<(), Error> {
     step("packages the tests need", needs::for_tests)?;
+    let parts = part.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part]);
+    let failed: Vec<Error> = parts.into_iter().filter_map(|part| run_part(part).err()).collect();
+    failed.into_iter().next().map_or(Ok(()), Err)
+}
+
+fn run_part(part: Part) -> Result<(), Error> {
     let start = Instant::now();
-    report::line("\n== soak");
-    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast", "--", "--nocapture"]);
+    report::line(&format!("\n== soak: {}", part.heading()));
+    let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
+    command.args(part.packages()).args(["--", "--nocapture"]);
     command.envs(COUNTS.iter().copied());
     let (status, lines) = watch(command)?;
-    let page = page(&lines, status, &seconds(start.elapsed()));
+    let body = section(&lines, status, &seconds(start.elapsed()));
     let path = root().join("docs/soak.md");
-    fs::write(&path, page).map_err(Error::io(format!("write {}", path.display())))?;
+    let title = "# Soak\n\nWritten by `cargo xtask soak`: the long checks in their full counts.\n";
+    write_section(&path, title, part.heading(), &body)?;
     report::line(&format!("\nwrote {} with {} results", path.display(), lines.len()));
     if status.success() {
         return Ok(());
@@ -61,10 +105,8 @@ fn result(line: &str) -> Option<(String, String)> {
     Some((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn page(results: &[(String, String)], status: ExitStatus, time: &str) -> String {
-    let mut page =
-        String::from("# Soak\n\nWritten by `cargo xtask soak`: the long checks in their full counts.\n\n");
-    page.push_str(&machine::facts(&[]));
+fn section(results: &[(String, String)], status: ExitStatus, time: &str) -> String {
+    let mut page = machine::facts(&[]);
     page.push_str(&format!("- time: {time}\n"));
     page.push_str(&format!(
         "- outcome: {}\n",

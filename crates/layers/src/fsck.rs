@@ -123,7 +123,8 @@ impl Engine {
                 let path = layers.join(&name);
                 let good = name.to_str().is_some_and(|name| LayerName::new(name).is_ok());
                 let is_rootfs = name.to_str() == Some(BASE_ROOTFS) || path == rootfs;
-                if !is_rootfs && !(good && path.symlink_metadata().is_ok_and(|status| status.is_dir())) {
+                let is_layer = good && path.symlink_metadata().is_ok_and(|status| status.is_dir());
+                if !is_rootfs && !is_layer {
                     found(Problem::NotALayer, path);
                 }
             }

@@ -50,7 +50,8 @@ impl Engine {
             }
             State::Here(mount, lease) => {
                 let done = unmount_all(&target)?;
-                if let Some(work) = mount.work.filter(|_| done == Unmerged::Gone) {
+                // Without a lease the mount itself tells which work folder was its own.
+                if let Some(work) = mount.work.filter(|_| done == Unmerged::Gone && lease.is_none()) {
                     self.remove_work(&work);
                 }
                 (done, lease)

@@ -6,9 +6,12 @@ use std::process::{Command, Output};
 /// Which Debian package brings a program.
 const PACKAGES: &[(&str, &str)] = &[
     ("apt-get", "apt"),
+    ("busybox", "busybox-static"),
+    ("cp", "coreutils"),
     ("dpkg-deb", "dpkg"),
     ("gpg", "gnupg"),
     ("gpgconf", "gnupg"),
+    ("ldd", "libc-bin"),
     ("mmdebstrap", "mmdebstrap"),
     ("newuidmap", "uidmap"),
     ("python3", "python3"),
@@ -17,6 +20,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("tar", "tar"),
     ("timeout", "coreutils"),
+    ("umount", "mount"),
+    ("unshare", "util-linux"),
     ("useradd", "passwd"),
     ("userdel", "passwd"),
     ("usermod", "passwd"),

@@ -74,7 +74,13 @@ impl ControlArchive {
 
 /// Reads the control archive in `plain`, which is the member `member` decompressed.
 pub(super) fn read(plain: impl Read, member: &str) -> Result<ControlArchive, DebError> {
-    let limits = tar::Limits { entries: MAX_FILES, symlink: 0, extensions: 64 << 10, total: MAX_ARCHIVE };
+    let limits = tar::Limits {
+        entries: MAX_FILES,
+        symlink: 0,
+        extensions: 64 << 10,
+        total: MAX_ARCHIVE,
+        ..tar::Limits::default()
+    };
     let fail = |source| DebError::Tar { member: member.to_owned(), source };
     let mut tar = tar::Reader::with_limits(plain, limits);
     let mut files: Vec<ControlFile> = Vec::new();

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{Gid, Mode, Nsecs, Secs, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::{Failure, From, failed};
@@ -144,17 +144,17 @@ pub(super) fn mode(status: &Stat) -> Mode {
     Mode::from_raw_mode(status.st_mode & 0o7777)
 }
 
-#[expect(
-    clippy::unnecessary_cast,
-    clippy::useless_conversion,
-    reason = "the widths of these numbers differ by architecture"
-)]
+/// The times of last access and of last modification, to the nanosecond.
 pub(super) fn times(status: &Stat) -> Timestamps {
-    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds as i64, tv_nsec: nanoseconds as _ };
     Timestamps {
         last_access: time(status.st_atime, status.st_atime_nsec),
         last_modification: time(status.st_mtime, status.st_mtime_nsec),
     }
+}
+
+/// The kernel's numbers have other widths on other machines.
+fn time(seconds: impl TryInto<Secs>, nanoseconds: impl TryInto<Nsecs>) -> Timespec {
+    Timespec { tv_sec: seconds.try_into().unwrap_or(0), tv_nsec: nanoseconds.try_into().unwrap_or(0) }
 }
 
 /// The path under which the kernel offers an open file.

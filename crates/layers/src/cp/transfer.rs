@@ -173,8 +173,11 @@ impl Target<'_> {
         let replaces = self.is_taken(to, "file")?;
         let holes = contents::has_holes(source).map_err(|error| failed("read", to, error))?;
         if !replaces && !holes {
-            self.root.copy_file(to, metadata, source)?;
-            return Ok(());
+            match self.root.copy_file(to, metadata, source) {
+                // Somebody else was faster, and is replaced.
+                Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
+                other => return Ok(other.map(drop)?),
+            }
         }
         // Beside it first: a reader sees the old file or the new one, and the old one stays when this fails.
         let temporary = beside(to)?;

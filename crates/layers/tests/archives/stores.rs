@@ -6,6 +6,7 @@ use std::process::Command;
 
 use ovmlayer_layers::archive::{Dialect, Import, Problem, TarArchiver};
 use ovmlayer_layers::{Archiver as _, Error, Form, PointName};
+use sha2::Digest as _;
 
 use crate::place::{Place, attribute, describe, fill, layer, layers, run, whiteout};
 
@@ -184,4 +185,72 @@ fn the_archiver_keeps_everything() {
     let mut file = fs::File::open(&path).unwrap();
     TarArchiver.unpack(&mut file, &place.layer("again"), Form::User).unwrap();
     assert_eq!(describe(&place.layer("again")), describe(&place.layer("l")));
+}
+
+/// A program that unpacks images takes our OCI layers: what a whiteout names is gone, an opaque directory hides.
+#[test]
+fn umoci_unpacks_our_oci_layers() {
+    let place = Place::new();
+    let engine = place.engine();
+    for name in ["base", "top"] {
+        engine.create(&layer(name)).unwrap();
+    }
+    fs::create_dir_all(place.layer("base").join("usr/bin")).unwrap();
+    fs::create_dir_all(place.layer("base").join("opaque/hidden")).unwrap();
+    fs::write(place.layer("base").join("usr/bin/gone-file"), "x").unwrap();
+    fs::write(place.layer("base").join("usr/bin/stays"), "x").unwrap();
+    fill(&place.layer("top"));
+    // It writes every byte of a hole.
+    fs::remove_file(place.layer("top").join("sparse")).unwrap();
+    let image = place.path("image");
+    fs::create_dir_all(image.join("blobs/sha256")).unwrap();
+    let blob = |bytes: &[u8], kind: &str| {
+        let digest = hex::encode(sha2::Sha256::digest(bytes));
+        fs::write(image.join("blobs/sha256").join(&digest), bytes).unwrap();
+        format!(
+            r#"{{"mediaType":"application/vnd.oci.image.{kind}","digest":"sha256:{digest}","size":{}"#,
+            bytes.len()
+        )
+    };
+    let mut blobs = Vec::new();
+    let mut digests = Vec::new();
+    for name in ["base", "top"] {
+        let file = place.path("layer.tar");
+        engine.export(&layers([name]), &file, Dialect::Oci).unwrap();
+        let bytes = fs::read(&file).unwrap();
+        digests.push(format!("\"sha256:{}\"", hex::encode(sha2::Sha256::digest(&bytes))));
+        blobs.push(blob(&bytes, "layer.v1.tar") + "}");
+    }
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
+        digests.join(",")
+    );
+    let config = blob(config.as_bytes(), "config.v1+json") + "}";
+    let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{}]}}"#, blobs.join(","));
+    let manifest = blob(manifest.as_bytes(), "manifest.v1+json");
+    let index = format!(
+        r#"{{"schemaVersion":2,"manifests":[{manifest},"annotations":{{"org.opencontainers.image.ref.name":"l"}}}}]}}"#
+    );
+    fs::write(image.join("index.json"), index).unwrap();
+    fs::write(image.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let bundle = place.path("bundle");
+    let name = format!("{}:l", image.display());
+    run(Command::new(testkit::tool("umoci")).args(["unpack", "--image", &name]).arg(&bundle));
+    let root = bundle.join("rootfs");
+    let names = |folder: &str| {
+        let entries = fs::read_dir(root.join(folder)).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names("usr/bin"), ["ping", "stays", "tool"]);
+    assert_eq!(names("opaque"), ["kept"]);
+    // What is no mark is what it was, root and merged directories apart.
+    let got = describe(&root);
+    for line in describe(&place.layer("top")) {
+        if !line.contains(" whiteout") && !line.starts_with("\"opaque\"") && !line.starts_with("\"\"") {
+            assert!(got.contains(&line), "{line}\nis not in\n{got:#?}");
+        }
+    }
 }

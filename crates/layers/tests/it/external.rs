@@ -294,7 +294,9 @@ fn a_flat_layer_has_the_effect_of_the_stack() {
         assert_eq!(kept, &flat[path], "{}", String::from_utf8_lossy(path));
     }
     // What hides something of the rootfs is there, and nothing that hides nothing.
-    let whiteouts = |path: &str| fs::symlink_metadata(place.layer("flat").join(path)).unwrap().file_type().is_char_device();
+    let whiteouts = |path: &str| {
+        fs::symlink_metadata(place.layer("flat").join(path)).unwrap().file_type().is_char_device()
+    };
     assert!(whiteouts("z") && whiteouts("dir-to-file"));
     assert_eq!(xattrs(&place.layer("flat").join("fromroot"))["user.overlay.opaque"], b"y");
     place.assert_clean();

@@ -20,8 +20,7 @@ fn kill(place: &Place, command: &[&str], mut check: impl FnMut(bool), mut reset:
     let whole = begin.elapsed();
     for moment in 0..MOMENTS {
         reset();
-        let mut child =
-            place.command(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = place.command(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // The moment is what is sampled; whatever it turns out to be, the same has to hold.
         std::thread::park_timeout(whole * moment / MOMENTS + Duration::from_micros(50));
         let _ = child.kill();

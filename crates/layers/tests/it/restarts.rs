@@ -74,7 +74,17 @@ fn damaged_records_prove_nothing() {
 fn the_disk_image_is_mounted_again() {
     let place = Place::bare();
     let tar = place.path().join("rootfs.tar");
-    assert!(Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(place.rootfs()).arg(".").status().unwrap().success());
+    assert!(
+        Command::new("tar")
+            .arg("-cf")
+            .arg(&tar)
+            .arg("-C")
+            .arg(place.rootfs())
+            .arg(".")
+            .status()
+            .unwrap()
+            .success()
+    );
     let disk = place.path().join("disk");
     let dev = Setup::Dev { base_rootfs: tar, layer_disk: disk.clone() };
     let set_up = Engine::setup(&place.env, &dev).unwrap();

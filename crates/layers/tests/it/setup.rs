@@ -28,7 +28,9 @@ fn assert_rootfs(root: &Path) {
     let status = fs::metadata(root.join("etc/owned")).unwrap();
     assert_eq!((status.uid(), status.gid(), status.nlink()), (42, 43, 2));
     let mut capability = [0; 64];
-    assert!(rustix::fs::getxattr(root.join("bin/busybox"), "security.capability", &mut capability[..]).is_ok());
+    assert!(
+        rustix::fs::getxattr(root.join("bin/busybox"), "security.capability", &mut capability[..]).is_ok()
+    );
     assert_eq!(fs::metadata(root.join("tmp")).unwrap().mode() & 0o7777, 0o1777);
     assert_eq!(fs::metadata(root.join("root")).unwrap().mode() & 0o7777, 0o700);
     assert_eq!(fs::read_link(root.join("bin/sh")).unwrap(), Path::new("busybox"));
@@ -59,7 +61,8 @@ fn stores_with_a_tar_and_a_path() {
         assert!(place.rootfs().join("mine").is_file());
         assert_eq!(place.engine().list(Filter::All).unwrap(), layers(["kept"]));
         Engine::test_system(&place.env).unwrap();
-        let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".ovmlayer-")), "{left:?}");
     }
 }
@@ -79,7 +82,11 @@ fn production_unpacks_below_the_default_store() {
     engine.create(&layer("executor")).unwrap();
     assert!(opt.join("layer_dir/executor").is_dir());
     // A new container has the volume and no configuration.
-    let env = ovmlayer_layers::Environment { home: Some("/nowhere".into()), passwd_home: None, ..place.env.clone() };
+    let env = ovmlayer_layers::Environment {
+        home: Some("/nowhere".into()),
+        passwd_home: None,
+        ..place.env.clone()
+    };
     let engine = Engine::open(&env).unwrap();
     assert_eq!(engine.list(Filter::All).unwrap(), layers(["executor"]));
     let merged = engine.merge(&layers(["executor"]), &point("m")).unwrap();
@@ -116,7 +123,9 @@ fn a_bad_tar_leaves_no_rootfs_and_no_configuration() {
     assert!(builder.status().unwrap().success());
     fs::write(place.path().join("cut.tar"), &good[..good.len() / 2]).unwrap();
     for name in ["hostile.tar", "cut.tar", "missing.tar"] {
-        let Setup::Stores { runtime, external, read_only, rootfs_path, .. } = place.stores() else { panic!() };
+        let Setup::Stores { runtime, external, read_only, rootfs_path, .. } = place.stores() else {
+            panic!()
+        };
         let rootfs_tar = Some(place.path().join(name));
         let setup = Setup::Stores { runtime, external, read_only, rootfs_path, rootfs_tar };
         assert!(Engine::setup(&place.env, &setup).is_err(), "{name}");

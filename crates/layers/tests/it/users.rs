@@ -16,7 +16,11 @@ fn a_user_makes_merges_and_removes_layers() {
     assert_eq!(place.ok(["points"]), "m [\"l1\", \"l2\"]\n");
     assert_eq!(place.ok(["list", "used"]), "l1\nl2\n");
     assert_eq!(place.ok(["exec", "m", "cat file etc/os-release; stat -c %u:%g file"]), "low\nID=test\n5:6\n");
-    place.ok(["exec", "m", "echo top > new; rm -r usr/lib/node_modules; mkdir usr/lib/node_modules; chown 7 new"]);
+    place.ok([
+        "exec",
+        "m",
+        "echo top > new; rm -r usr/lib/node_modules; mkdir usr/lib/node_modules; chown 7 new",
+    ]);
     assert!(place.fails(["delete", "l1"]).contains("merge point `m` uses it"));
     assert!(place.fails(["merge", "m", "l1"]).contains("exists already"));
     assert!(place.fails(["merge", "m2", "l2"]).contains("merge point `m` uses it"));
@@ -82,7 +86,8 @@ fn a_users_store_merged_by_root_keeps_its_opaque_directories() {
     place.ok(["create", "above"]);
     let engine = place.engine();
     let merged = engine.merge(&layers(["low", "top", "above"]), &point("r")).unwrap();
-    let names: Vec<_> = fs::read_dir(merged.path.join("d")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(merged.path.join("d")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["seen"]);
     assert!(merged.warnings[0].contains("other owners"), "{:?}", merged.warnings);
     // The user sees that root uses them.

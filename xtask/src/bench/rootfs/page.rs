@@ -1,15 +1,18 @@
-//! The page with the results.
+//! The section with the results.
 
-use std::time::Duration;
-
+use super::super::memory;
+use super::super::timing::spread;
 use super::contestant::Contestant;
-use super::{Options, Outcome, Situation, memory};
+use super::{Options, Outcome, Situation};
 use crate::machine;
 use crate::step::seconds;
 
-/// `docs/performance.md`.
-pub(super) fn write(outcomes: &[Outcome], options: &Options) -> String {
-    let mut page = String::from("# Performance\n\nWritten by `cargo xtask bench rootfs`.\n\n");
+/// The section's heading.
+pub(super) const HEADING: &str = "Root filesystems";
+
+/// The section's text.
+pub(super) fn section(outcomes: &[Outcome], options: &Options) -> String {
+    let mut page = String::from("Written by `cargo xtask bench rootfs`.\n\n");
     page.push_str(&machine::facts(&[
         ("mmdebstrap", &["--version"]),
         ("debootstrap", &["--version"]),
@@ -47,19 +50,9 @@ fn is_ours(outcome: &Outcome, situation: Situation) -> bool {
     outcome.contestant == Contestant::Ours && outcome.situation == situation
 }
 
-/// Median, least and most; of an even number of runs the mean of the middle two.
-fn spread(times: &[Duration]) -> Option<(Duration, Duration, Duration)> {
-    let mut sorted = times.to_vec();
-    sorted.sort();
-    let middle = sorted.len() / 2;
-    let upper = *sorted.get(middle)?;
-    let median = if sorted.len().is_multiple_of(2) { (upper + sorted[middle - 1]) / 2 } else { upper };
-    Some((median, *sorted.first()?, *sorted.last()?))
-}
-
 fn method() -> String {
     format!(
-        "\n## How it is measured\n\n\
+        "\n### How root filesystems are measured\n\n\
         - A time is that of the whole process, from its start to its end.\n\
         - The programs take turns: each round runs all of them once. All use the mirror of the machine's apt sources.\n\
         - *Packages cached*: an earlier run has filled the cache. mmdebstrap has the cache that its manual describes \
@@ -74,26 +67,4 @@ fn method() -> String {
         in a run of its own, which is not timed. Page cache and tmpfs are not in it.\n",
         memory::INTERVAL.as_millis()
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spreads() {
-        let milliseconds =
-            |values: &[u64]| values.iter().map(|value| Duration::from_millis(*value)).collect::<Vec<_>>();
-        let cases = [
-            ("no run", vec![], None),
-            ("one run", vec![7], Some([7, 7, 7])),
-            ("an odd number", vec![9, 1, 5], Some([5, 1, 9])),
-            ("an even number", vec![4, 2, 8, 6], Some([5, 2, 8])),
-        ];
-        for (summary, times, expected) in cases {
-            let found =
-                spread(&milliseconds(&times)).map(|(median, least, most)| [median, least, most].to_vec());
-            assert_eq!(found, expected.map(|values| milliseconds(&values)), "{summary}");
-        }
-    }
 }

@@ -1,0 +1,304 @@
+//! What is measured, and how each program is told to do it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use super::stage::{Stage, make};
+use super::{Commands, Contest, Entrant, Outcome, quietly};
+use crate::Error;
+
+/// Depths of stacks, the rootfs not counted; with it the last one reaches the kernel's limit of 500 lower layers.
+const DEPTHS: [usize; 4] = [1, 10, 100, 500];
+
+/// Sets up and measures the contests with `only` in their name, one after the other.
+pub(super) fn all(
+    stage: &Stage,
+    only: Option<&str>,
+    mut measure: impl FnMut(Contest) -> Result<Vec<Outcome>, Error>,
+) -> Result<Vec<Outcome>, Error> {
+    let wanted = |name: &str| only.is_none_or(|text| name.contains(text));
+    let mut outcomes = Vec::new();
+    if wanted("run") {
+        outcomes.extend(measure(run_true(stage)?)?);
+    }
+    if wanted("merge") {
+        let names = stage.layers("deep", DEPTHS[DEPTHS.len() - 1])?;
+        for depth in DEPTHS {
+            outcomes.extend(measure(merge(stage, &names[..depth]))?);
+        }
+    }
+    if wanted("export") || wanted("import") {
+        set_large_tree(stage)?;
+        outcomes.extend(measure(export(stage)?)?);
+        outcomes.extend(measure(import(stage))?);
+    }
+    if wanted("list") {
+        stage.layers("many", 10_000)?;
+        outcomes.extend(measure(list(stage))?);
+    }
+    Ok(outcomes)
+}
+
+/// Nothing to do before.
+fn nothing() -> Commands {
+    Box::new(Vec::new)
+}
+
+/// A program that gets these words every time.
+fn words(program: &str, arguments: &[&str]) -> Commands {
+    let (program, arguments) = (program.to_owned(), arguments.iter().map(|word| (*word).to_owned()));
+    let arguments: Vec<String> = arguments.collect();
+    Box::new(move || {
+        let mut command = Command::new(&program);
+        command.args(&arguments);
+        vec![command]
+    })
+}
+
+/// One of our verbs after the other.
+fn ours(stage: &Stage, verbs: Vec<Vec<String>>) -> Commands {
+    let (home, program) = (stage.path("home"), PathBuf::from(stage.ours(&[]).get_program()));
+    Box::new(move || {
+        let command = |arguments: &Vec<String>| {
+            let mut command = Command::new(&program);
+            command.args(arguments).env("HOME", &home).env_remove("OVMLAYER_LOG");
+            command
+        };
+        verbs.iter().map(command).collect()
+    })
+}
+
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// All programs run in the same merged root.
+fn run_true(stage: &Stage) -> Result<Contest, Error> {
+    let point = "bench-run";
+    let names = stage.layers("run", 3)?;
+    let layers = names.iter().flat_map(|name| ["-l", name]);
+    let merge: Vec<&str> = std::iter::once("merge").chain(layers).chain(["-m", point]).collect();
+    quietly(&mut stage.ours(&merge))?;
+    let merged = text(&stage.merged(point));
+    let bundle = bundle(stage, &merged)?;
+    let merged_point = format!("--merged-point={point}");
+    Ok(Contest {
+        situation: "run `true` in 3 layers".to_owned(),
+        long: false,
+        entrants: vec![
+            Entrant {
+                program: "ovmlayer",
+                before: nothing(),
+                timed: ours(stage, vec![strings(&["run", "--all-devices", &merged_point, "true"])]),
+            },
+            Entrant {
+                program: "bubblewrap",
+                before: nothing(),
+                timed: words(
+                    "bwrap",
+                    &[
+                        "--unshare-pid",
+                        "--die-with-parent",
+                        "--bind",
+                        &merged,
+                        "/",
+                        "--dev",
+                        "/dev",
+                        "--proc",
+                        "/proc",
+                        "true",
+                    ],
+                ),
+            },
+            Entrant {
+                program: "unshare and chroot",
+                before: nothing(),
+                timed: words("unshare", &["--mount", "--pid", "--fork", "chroot", &merged, "true"]),
+            },
+            Entrant {
+                program: "runc",
+                before: nothing(),
+                timed: words("runc", &["run", "--bundle", &bundle, "bench-run"]),
+            },
+        ],
+    })
+}
+
+/// A bundle for runc, with the namespaces and mounts that `ovmlayer run` has too.
+fn bundle(stage: &Stage, merged: &str) -> Result<String, Error> {
+    let folder = stage.path("bundle");
+    make(&folder)?;
+    let config = json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": false,
+            "user": { "uid": 0, "gid": 0 },
+            "args": ["true"],
+            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+            "cwd": "/",
+        },
+        "root": { "path": merged },
+        "mounts": [
+            { "destination": "/proc", "type": "proc", "source": "proc" },
+            { "destination": "/dev", "type": "tmpfs", "source": "tmpfs" },
+        ],
+        "linux": { "namespaces": [{ "type": "pid" }, { "type": "mount" }] },
+    });
+    let path = folder.join("config.json");
+    fs::write(&path, config.to_string()).map_err(Error::io(format!("write {}", path.display())))?;
+    Ok(text(&folder))
+}
+
+fn merge(stage: &Stage, names: &[String]) -> Contest {
+    let point = "bench-merge";
+    let mut merge = strings(&["merge"]);
+    for name in names {
+        merge.extend(["-l".to_owned(), name.clone()]);
+    }
+    merge.extend(strings(&["-m", point]));
+    Contest {
+        situation: format!("merge and unmerge, {} layers", names.len()),
+        long: false,
+        entrants: vec![Entrant {
+            program: "ovmlayer",
+            before: nothing(),
+            timed: ours(stage, vec![merge, strings(&["unmerge", point])]),
+        }],
+    }
+}
+
+/// The large tree as a layer `large`, in a folder `large`, in a container of buildah and in a bundle of umoci.
+fn set_large_tree(stage: &Stage) -> Result<(), Error> {
+    let large = stage.path("large");
+    make(&large)?;
+    stage.large_tree(&large)?;
+    quietly(&mut stage.ours(&["create", "large"]))?;
+    let mut copy = stage.ours(&["cp", "--mode", "host2layer"]);
+    quietly(copy.arg(&large).arg("large:/"))
+}
+
+fn export(stage: &Stage) -> Result<Contest, Error> {
+    let large = text(&stage.path("large"));
+    let (archive, tar) = (text(&stage.path("large.ovm.tar")), text(&stage.path("large.gnu.tar")));
+    let container = buildah_container(stage)?;
+    let (image, umoci) = (format!("oci:{}:large", text(&stage.path("buildah-image"))), umoci_bundle(stage)?);
+    let storage = buildah_storage(stage, "storage");
+    let commit: Vec<&str> = storage.iter().map(String::as_str).collect();
+    let commit = [&commit[..], &["commit", "--quiet", "--disable-compression", &container, &image]].concat();
+    let repacked = format!("{}:large", text(&stage.path("umoci-image")));
+    Ok(Contest {
+        situation: "export 1 GB in 50,000 files".to_owned(),
+        long: true,
+        entrants: vec![
+            Entrant {
+                program: "ovmlayer",
+                before: words("sync", &[]),
+                timed: ours(stage, vec![strings(&["export", "-l", "large", "-dest", &archive])]),
+            },
+            Entrant {
+                program: "GNU tar",
+                before: words("sync", &[]),
+                timed: words("tar", &["--create", "--xattrs", "--file", &tar, "--directory", &large, "."]),
+            },
+            Entrant {
+                program: "buildah commit",
+                before: words("sync", &[]),
+                timed: words("buildah", &commit),
+            },
+            Entrant {
+                program: "umoci repack (gzip)",
+                before: words("sync", &[]),
+                timed: words("umoci", &["repack", "--image", &repacked, &umoci]),
+            },
+        ],
+    })
+}
+
+/// Runs after [`export`], whose archives it reads.
+fn import(stage: &Stage) -> Contest {
+    let (archive, tar) = (text(&stage.path("large.ovm.tar")), text(&stage.path("large.gnu.tar")));
+    let (folder, bundle) = (text(&stage.path("unpacked")), text(&stage.path("umoci-unpacked")));
+    let again = |folder: &str| format!("rm -rf '{folder}' && mkdir '{folder}' && sync");
+    let fresh = again(&folder);
+    let extract = format!("tar --extract --xattrs --same-owner --file '{tar}' --directory '{folder}'");
+    let synced = format!("{extract} && sync --file-system '{folder}'");
+    let storage = buildah_storage(stage, "pulled").join(" ");
+    let remove = format!("buildah {storage} rmi --all --force >/dev/null 2>&1; sync");
+    let pull = format!("buildah {storage} pull --quiet oci:{}:large", text(&stage.path("buildah-image")));
+    let remove_bundle = format!("rm -rf '{bundle}' && sync");
+    let image = format!("{}:large", text(&stage.path("umoci-image")));
+    let shell = |script: &str| words("sh", &["-c", script]);
+    let delete = ours(stage, vec![strings(&["delete", "large"])]);
+    let entrant = |program, before, timed| Entrant { program, before, timed };
+    Contest {
+        situation: "import 1 GB in 50,000 files".to_owned(),
+        long: true,
+        entrants: vec![
+            entrant(
+                "ovmlayer",
+                Box::new(move || [delete(), words("sync", &[])()].into_iter().flatten().collect()),
+                ours(stage, vec![strings(&["import", &archive])]),
+            ),
+            entrant("GNU tar, then sync", shell(&fresh), shell(&synced)),
+            entrant("GNU tar", shell(&fresh), shell(&extract)),
+            entrant("buildah pull", shell(&remove), shell(&pull)),
+            entrant(
+                "umoci unpack (gzip)",
+                shell(&remove_bundle),
+                words("umoci", &["unpack", "--image", &image, &bundle]),
+            ),
+        ],
+    }
+}
+
+fn list(stage: &Stage) -> Contest {
+    Contest {
+        situation: "list 10,000 layers".to_owned(),
+        long: false,
+        entrants: vec![Entrant {
+            program: "ovmlayer",
+            before: nothing(),
+            timed: ours(stage, vec![strings(&["list", "layers"])]),
+        }],
+    }
+}
+
+/// Options that give buildah a storage of its own.
+fn buildah_storage(stage: &Stage, name: &str) -> Vec<String> {
+    let folder = stage.path("buildah");
+    let run = text(&folder.join(format!("{name}-run")));
+    ["--storage-driver", "overlay", "--root", &text(&folder.join(name)), "--runroot", &run]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// A container that holds the large tree and nothing else; gives its name.
+fn buildah_container(stage: &Stage) -> Result<String, Error> {
+    let buildah = |arguments: &[&str]| {
+        let mut command = Command::new("buildah");
+        command.args(buildah_storage(stage, "storage")).args(arguments);
+        command
+    };
+    quietly(&mut buildah(&["from", "--name", "large", "scratch"]))?;
+    quietly(buildah(&["copy", "--quiet", "large"]).arg(stage.path("large")).arg("/"))?;
+    Ok("large".to_owned())
+}
+
+/// A bundle of an empty image with the large tree put in; gives its path.
+fn umoci_bundle(stage: &Stage) -> Result<String, Error> {
+    let (image, bundle) = (text(&stage.path("umoci-image")), text(&stage.path("umoci-bundle")));
+    let empty = format!("{image}:empty");
+    quietly(Command::new("umoci").args(["init", "--layout", &image]))?;
+    quietly(Command::new("umoci").args(["new", "--image", &empty]))?;
+    quietly(Command::new("umoci").args(["unpack", "--image", &empty, &bundle]))?;
+    let rootfs = format!("{bundle}/rootfs/");
+    quietly(Command::new("cp").arg("-a").arg(stage.path("large")).arg(rootfs))?;
+    Ok(bundle)
+}
