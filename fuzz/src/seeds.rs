@@ -142,13 +142,13 @@ pub(crate) fn tar() -> Vec<Vec<u8>> {
 /// A sparse file in old GNU's form, its map in the header and in a block after it.
 fn old_sparse() -> Vec<u8> {
     let mut bytes = raw("old", b'S', 10);
-    for (pair, numbers) in [(0, "00000000000\000000000005\0"), (1, "00000010000\000000000005\0")] {
+    for (pair, numbers) in [(0, "00000000000\x0000000000005\x00"), (1, "00000010000\x0000000000005\x00")] {
         bytes[386 + pair * 24..386 + (pair + 1) * 24].copy_from_slice(numbers.as_bytes());
     }
     bytes[482] = 1;
     bytes[483..495].copy_from_slice(b"00000040000\0");
     bytes.resize(1024, 0);
-    bytes[512..536].copy_from_slice(b"00000040000\000000000000\0");
+    bytes[512..536].copy_from_slice(b"00000040000\x0000000000000\x00");
     bytes.extend_from_slice(&[b'x'; 512]);
     crate::targets::mended(&bytes)
 }

@@ -1,8 +1,9 @@
 //! What a command sees and gives (contract 2.5).
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::{Stage, scenarios};
 
@@ -16,6 +17,8 @@ scenarios!(
     binds_show_files_and_folders_of_the_machine,
     binds_can_be_read_only,
     places_made_for_binds_go_afterwards,
+    a_place_that_another_run_uses_stays,
+    a_terminal_stays_a_terminal,
     the_machine_can_be_reached_by_name,
     devices,
     what_is_written_stays_in_the_top_layer,
@@ -92,7 +95,7 @@ fn the_environment_is_small_and_known(stage: &Stage<'_>) {
     // The program finds its configuration by HOME, so that stays what it is.
     let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
     let program = arguments.iter().position(|word| word == "run").expect("the verb") - 1;
-    let mut changed = std::process::Command::new(command.get_program());
+    let mut changed = Command::new(command.get_program());
     changed.args(&arguments[..program]);
     changed.args(
         variables.iter().filter(|(name, _)| *name != "HOME").map(|(name, value)| format!("{name}={value}")),
@@ -232,6 +235,43 @@ fn places_made_for_binds_go_afterwards(stage: &Stage<'_>) {
     assert_eq!(stage.sh("m", "ls -A /root /a"), "/a:\nmine\n\n/root:\n");
     let changed = stage.does("diff l");
     assert!(!changed.contains("package.json") && !changed.contains("resolv.conf"), "{changed}");
+}
+
+fn a_place_that_another_run_uses_stays(stage: &Stage<'_>) {
+    merged(stage);
+    let mount = format!("--mount=type=bind,src={},dst=/made/folder", stage.arg(""));
+    let script = "echo ready; read line; cat /made/folder/marker";
+    let mut command = stage.program.command(["run", &mount, "--merged-point=m", "sh", "-c", script]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut out = BufReader::new(child.stdout.take().expect("its output"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("a line");
+    assert_eq!(
+        stage.ok(["run", &mount, "--merged-point=m", "cat", "/made/folder/marker"]),
+        "a file of the machine\n"
+    );
+    assert_eq!(stage.sh("m", "ls /made"), "folder\n", "the other one still uses it");
+    writeln!(child.stdin.take().expect("its input"), "go on").expect("a line");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).expect("the rest");
+    assert!(child.wait().expect("an end").success());
+    assert_eq!(rest, "a file of the machine\n");
+    assert_eq!(stage.sh("m", "test -e /made || echo gone"), "gone\n");
+}
+
+fn a_terminal_stays_a_terminal(stage: &Stage<'_>) {
+    merged(stage);
+    let script = "test -t 0 && test -t 1 && tty >/dev/null && echo on a terminal";
+    let command = stage.program.command(["run", "--merged-point=m", "sh", "-c", script]);
+    // `script` takes a command line for the shell.
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> =
+        words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"))).collect();
+    let mut terminal = Command::new(testkit::tool("script"));
+    terminal.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+    terminal.current_dir(stage.program.folder()).stdin(Stdio::null());
+    let shown = testkit::run(&mut terminal);
+    assert_eq!(String::from_utf8_lossy(&shown), "on a terminal\r\n");
 }
 
 fn the_machine_can_be_reached_by_name(stage: &Stage<'_>) {

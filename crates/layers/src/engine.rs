@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::store::{Role, Store};
 use crate::usage::is_mount_point;
-use crate::{Archiver, Config, Environment, Error, Form, Ids, LayerName, Result};
+use crate::{Config, Environment, Error, Form, Ids, Result};
 
 /// The stores of a configuration. Nothing is kept in memory that another process could change.
 #[derive(Debug)]
@@ -14,7 +14,6 @@ pub struct Engine {
     config: Config,
     /// The runtime store, then the external one, then those for reading: the order in which names are looked up.
     stores: Vec<Arc<Store>>,
-    archiver: Option<Arc<dyn Archiver>>,
 }
 
 impl Engine {
@@ -54,7 +53,7 @@ impl Engine {
         for path in &config.read_only {
             stores.push(Arc::new(Store::open(path, Role::ReadOnly)?));
         }
-        Ok(Self { env: env.clone(), config, stores, archiver: None })
+        Ok(Self { env: env.clone(), config, stores })
     }
 
     /// Makes an ordinary user root of a user and a mount namespace of his own, in which the content of layers can be
@@ -71,18 +70,6 @@ impl Engine {
             return Ok(());
         }
         sandbox::enter_user_namespace().map(|_| ()).map_err(Error::sandbox("get a namespace of one's own"))
-    }
-
-    /// Uses `archiver` where a file system cannot keep a layer as a folder.
-    #[must_use]
-    pub fn with_archiver(mut self, archiver: Arc<dyn Archiver>) -> Self {
-        self.archiver = Some(archiver);
-        self
-    }
-
-    /// What turns the layer `name` into an archive and back.
-    pub(crate) fn archiver(&self, name: &LayerName) -> Result<&dyn Archiver> {
-        self.archiver.as_deref().ok_or_else(|| Error::NoArchiver { name: name.clone() })
     }
 
     /// What the engine took from its surroundings.

@@ -189,12 +189,6 @@ pub enum Error {
         /// Why not, and what else was tried.
         why: String,
     },
-    /// A layer can be kept as an archive only, and this program was built without archives.
-    #[error("layer `{name}` can only be kept as an archive, which this program cannot read or write")]
-    NoArchiver {
-        /// The layer.
-        name: LayerName,
-    },
     /// The file system is full, or a quota is used up.
     #[error("no space left on the file system of `{}`: free some and try again", path.display())]
     NoSpace {
@@ -243,7 +237,9 @@ pub enum Error {
     #[error(transparent)]
     Copy(crate::CopyError),
     /// The layer lies in its store as an archive, which has no folder to look into.
-    #[error("layer `{name}` is kept as an archive; export it, or import it into the runtime store, to look into it")]
+    #[error(
+        "layer `{name}` is kept as an archive; export it, or import it into the runtime store, to look into it"
+    )]
     Archived {
         /// The layer.
         name: LayerName,

@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::io;
 
+use crate::archive::TarArchiver;
 use crate::copy::{self, Failure, Source};
 use crate::layer::{find_in, sync_tree};
 use crate::lock::{Access, LayerLock};
 use crate::staging::{self, Staging, Trash};
 use crate::store::{ARCHIVES, LAYERS, MOVING};
 use crate::usage::Usage;
-use crate::{Engine, Error, Layer, LayerName, Result, record};
+use crate::{Archiver as _, Engine, Error, Layer, LayerName, Result, record};
 
 /// The archive in a staging folder, until it has its name.
 const ARCHIVE: &str = "layer.tar";
@@ -111,19 +112,15 @@ impl Engine {
         let external = self.external()?;
         let source = Source { folder: &layer.path, form: layer.store.form() };
         let staging = Staging::new(external)?;
-        let failure = match copy::exact(source, staging.path(), external.form()) {
+        match copy::exact(source, staging.path(), external.form()) {
             Ok(()) => return Ok((staging, false)),
             Err(Failure::Failed(error)) => return Err(error),
-            Err(failure @ Failure::NotKept { .. }) => failure,
-        };
-        drop(staging);
-        let Ok(archiver) = self.archiver(&layer.name) else {
-            return Err(failure.into_error(&layer.name, external.root()));
-        };
+            Err(Failure::NotKept { .. }) => drop(staging),
+        }
         let staging = Staging::new(external)?;
         let path = staging.path().join(ARCHIVE);
         let mut archive = File::create_new(&path).map_err(Error::io("create", &path))?;
-        archiver.pack(&layer.name, &layer.path, layer.store.form(), &mut archive)?;
+        TarArchiver.pack(&layer.name, &layer.path, layer.store.form(), &mut archive)?;
         archive.sync_all().map_err(Error::io("sync", &path))?;
         Ok((staging, true))
     }

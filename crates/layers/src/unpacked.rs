@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::archive::TarArchiver;
 use crate::layer::sync_tree;
 use crate::lock::{Access, LayerLock};
 use crate::staging::{self, Staging};
@@ -40,7 +41,7 @@ pub(crate) fn provide(engine: &Engine, layer: &Layer, lock: &LayerLock) -> Resul
     }
     let staging = Staging::new(engine.runtime())?;
     let mut archive = File::open(&layer.path).map_err(Error::io("open", &layer.path))?;
-    engine.archiver(&layer.name)?.unpack(&mut archive, staging.path(), engine.runtime().form())?;
+    TarArchiver.unpack(&mut archive, staging.path(), engine.runtime().form())?;
     sync_tree(staging.path())?;
     engine.runtime().folder(UNPACKED)?;
     let gate = engine.runtime().lock()?;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use tree::codec::{Format, decoder};
-use tree::layer::{Marks, unpack_layer};
+use tree::layer::{Marks, Unpacker, unpack_layer};
 use tree::tar::Limits;
 use tree::{Links, Root};
 
@@ -52,8 +52,11 @@ impl Engine {
                 };
                 let staging = self.stage()?;
                 let (root, marks) = self.target(&staging)?;
-                unpack_layer(&root, marks, threads(), |unpacker| read_oci(plain, how.limits, unpacker))
-                    .map_err(fail())?;
+                let read = |unpacker: &mut Unpacker<'_>| {
+                    unpacker.allow_repeated_directories();
+                    read_oci(plain, how.limits, unpacker)
+                };
+                unpack_layer(&root, marks, threads(), read).map_err(fail())?;
                 vec![(name.clone(), staging)]
             }
         };

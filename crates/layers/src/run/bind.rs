@@ -148,4 +148,25 @@ mod tests {
             assert_eq!(&Bind::parse(OsStr::new(text)), want, "{summary}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)) {
+            let _ = Bind::parse(OsStr::from_bytes(&text));
+        }
+
+        #[test]
+        fn what_oocana_writes_is_what_is_read(
+            source in "/[^,\0]{0,20}",
+            target in "/[a-z =]{0,20}",
+            read_only: bool,
+            recursive: bool,
+        ) {
+            let access = if read_only { "ro" } else { "rw" };
+            let depth = if recursive { "recursive" } else { "nonrecursive" };
+            let text = format!("type=bind,src={source},dst={target},{access},{depth}");
+            let want = Bind { source: source.into(), target: target.into(), read_only, recursive };
+            proptest::prop_assert_eq!(Bind::parse(OsStr::new(&text)), Ok(want));
+        }
+    }
 }

@@ -308,8 +308,13 @@ fn hostile_oci_layers() {
         assert!(said.contains(want), "{summary}: {said}");
     }
     // What means nothing is passed over; a device node is an entry like any other.
-    let fine =
-        made().file(".wh..wh.plnk/1.2", b"aufs").member("null", b'3', "", b"").file("a/.wh.b", b"").end();
+    let fine = made()
+        .file(".wh..wh.plnk/1.2", b"aufs")
+        .member("null", b'3', "", b"")
+        .file("a/.wh.b", b"")
+        .folder("a/")
+        .folder("a/")
+        .end();
     let file = place.path("fine");
     fs::write(&file, fine).unwrap();
     engine.import(&file, &how).unwrap();

@@ -158,6 +158,8 @@ pub(crate) fn describe(folder: &Path) -> Vec<String> {
         let length = rustix::fs::llistxattr(&path, &mut names[..]).unwrap();
         let mut attributes: Vec<_> =
             names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()).collect();
+        // Unpacking gives this one to directories with whiteouts.
+        attributes.retain(|name| !name.ends_with(b".overlay.origin"));
         attributes.sort_unstable();
         let attributes: Vec<_> = attributes
             .into_iter()

@@ -1,7 +1,7 @@
 //! Stores on file systems of other kinds, read-only ones and full ones.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ovmlayer_layers::{Engine, Error, Filter, LayerName, Setup, Store, Volume};
 
@@ -24,15 +24,13 @@ fn a_store_in_memory() {
     place.assert_clean();
 }
 
-#[test]
-fn a_store_on_overlayfs_gets_a_disk_image() {
-    let place = Place::bare();
-    for name in ["lower", "upper", "work"] {
+/// A folder on an overlay, as in a container, to be the runtime store; and what to set up there.
+fn in_container(place: &Place) -> (PathBuf, Setup) {
+    for name in ["lower", "upper", "work", "container"] {
         fs::create_dir(place.path().join(name)).unwrap();
     }
     let at = |name: &str| place.path().join(name).display().to_string();
     let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
-    fs::create_dir(place.path().join("container")).unwrap();
     place.mount("overlay", &options, &place.path().join("container"));
     let runtime = place.path().join("container/runtime");
     let setup = Setup::Stores {
@@ -42,6 +40,13 @@ fn a_store_on_overlayfs_gets_a_disk_image() {
         rootfs_path: place.rootfs(),
         rootfs_tar: None,
     };
+    (runtime, setup)
+}
+
+#[test]
+fn a_store_on_overlayfs_gets_a_disk_image() {
+    let place = Place::bare();
+    let (runtime, setup) = in_container(&place);
     for _ in 0..2 {
         let set_up = Engine::setup(&place.env, &setup).unwrap();
         let image = place.path().join("container/runtime.disk.img");
@@ -54,6 +59,30 @@ fn a_store_on_overlayfs_gets_a_disk_image() {
     engine.unmerge(&point("m")).unwrap();
     assert!(runtime.join("layer_dir/a/f").is_file());
     place.assert_clean();
+}
+
+#[test]
+fn without_a_disk_image_it_is_in_memory() {
+    let place = Place::bare();
+    let (runtime, setup) = in_container(&place);
+    // Something is in the image's place.
+    fs::create_dir(place.path().join("container/runtime.disk.img")).unwrap();
+    for _ in 0..2 {
+        let set_up = Engine::setup(&place.env, &setup).unwrap();
+        assert_eq!(set_up.config.volume, Some(Volume::Memory));
+    }
+    let engine = place.engine();
+    engine.create(&layer("a")).unwrap();
+    engine.merge(&layers(["a"]), &point("m")).unwrap();
+    engine.unmerge(&point("m")).unwrap();
+    // After a restart it is empty, and usable at once.
+    rustix::mount::unmount(&runtime, rustix::mount::UnmountFlags::empty()).unwrap();
+    let engine = place.restarted();
+    assert_eq!(engine.list(Filter::All).unwrap(), []);
+    engine.create(&layer("a")).unwrap();
+    engine.merge(&layers(["a"]), &point("m")).unwrap();
+    engine.unmerge(&point("m")).unwrap();
+    assert_eq!(engine.fsck(false).unwrap(), []);
 }
 
 #[test]

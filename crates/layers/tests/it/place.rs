@@ -47,12 +47,17 @@ impl Place {
         place
     }
 
+    /// Gives it to an ordinary user.
+    pub(crate) fn given_to_user(mut self) -> Self {
+        let user = TestUser::create();
+        user.own(self.path());
+        self.user = Some(user);
+        self
+    }
+
     /// One that is set up by and for an ordinary user, through the example program.
     pub(crate) fn user() -> Self {
-        let mut place = Self::bare();
-        let user = TestUser::create();
-        user.own(place.path());
-        place.user = Some(user);
+        let place = Self::bare().given_to_user();
         let (runtime, rootfs, external) = (place.runtime(), place.rootfs(), place.external());
         place.ok(["setup".as_ref(), runtime.as_os_str(), rootfs.as_os_str(), external.as_os_str()]);
         place
@@ -110,7 +115,10 @@ impl Place {
         let mut command = match &self.user {
             Some(user) => {
                 let mut command = user.command("env");
-                command.arg(format!("HOME={}", self.path().display())).arg(program());
+                command.arg(format!("HOME={}", self.path().display()));
+                command
+                    .arg(format!("ROOTFS_TAR={}", self.path().join("rootfs.tar").display()))
+                    .arg(program());
                 command
             }
             None => {

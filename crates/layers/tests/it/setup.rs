@@ -77,6 +77,7 @@ fn production_unpacks_below_the_default_store() {
         Engine::setup(&place.env, &setup).unwrap();
         assert_rootfs(&opt.join("layer_dir/base_rootfs"));
     }
+    Engine::test_system(&place.env).unwrap();
     let engine = place.engine();
     assert_eq!(engine.list(Filter::All).unwrap(), []);
     engine.create(&layer("executor")).unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
 
 use ovmlayer_layers::{Environment, Filter, Place as Where};
 
@@ -122,4 +123,25 @@ fn a_user_moves_and_flattens() {
     place.ok(["delete", "a"]);
     place.ok(["test"]);
     place.assert_clean();
+}
+
+#[test]
+fn a_user_unpacks_a_rootfs_with_its_owners() {
+    let place = Place::bare();
+    let root = place.rootfs();
+    fs::write(root.join("etc/owned"), "x").unwrap();
+    std::os::unix::fs::chown(root.join("etc/owned"), Some(42), Some(43)).unwrap();
+    let tar = place.path().join("rootfs.tar");
+    let made = Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(&root).arg(".").status().unwrap();
+    assert!(made.success());
+    fs::remove_dir_all(&root).unwrap();
+    let place = place.given_to_user();
+    for _ in 0..2 {
+        place.ok(["setup".as_ref(), place.runtime().as_os_str(), root.as_os_str()]);
+    }
+    place.ok(["create", "a"]);
+    place.ok(["merge", "m", "a"]);
+    assert_eq!(place.ok(["exec", "m", "stat -c %u:%g etc/owned; stat -c %a tmp"]), "42:43\n1777\n");
+    place.ok(["unmerge", "m"]);
+    place.ok(["test"]);
 }

@@ -43,6 +43,16 @@ impl Marks {
         }
     }
 
+    /// The attribute of a directory that was copied up from one below it. Whatever its value is, the kernel looks for
+    /// whiteouts in such a directory also where it has none below it, as on another rootfs; in any other it would list them as
+    /// entries that cannot be looked at.
+    pub(crate) fn origin(self) -> &'static [u8] {
+        match self {
+            Marks::User => b"user.overlay.origin",
+            Marks::Trusted => b"trusted.overlay.origin",
+        }
+    }
+
     /// Whether a mark or an attribute that belongs to an entry's contents has this name.
     pub(crate) fn concerns(self, name: &[u8]) -> bool {
         self.own(name).is_some() || name.starts_with(USER)

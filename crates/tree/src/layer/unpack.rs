@@ -1,6 +1,6 @@
 //! A layer onto disk, created by several threads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::mem::take;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -48,7 +48,9 @@ pub fn unpack_layer<T, E: From<Error>>(
             batch: Batch::default(),
             directories: HashMap::new(),
             links: Vec::new(),
+            with_whiteouts: HashSet::new(),
             parent: EntryPath::ROOT,
+            repeated_directories: false,
         };
         let value = feed(&mut unpacker)?;
         unpacker.hand_over()?;
@@ -72,8 +74,11 @@ pub struct Unpacker<'a> {
     batch: Batch,
     directories: HashMap<EntryPath, Directory>,
     links: Vec<(EntryPath, EntryPath)>,
+    /// Directories that are marked as having whiteouts.
+    with_whiteouts: HashSet<EntryPath>,
     /// A directory that is there.
     parent: EntryPath,
+    repeated_directories: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +89,11 @@ struct Directory {
 }
 
 impl Unpacker<'_> {
+    /// From here on the last entry of a directory holds, as in layers that other programs put together of several tars.
+    pub fn allow_repeated_directories(&mut self) {
+        self.repeated_directories = true;
+    }
+
     /// Adds an entry. `contents` gives the bytes of a file, and is not read for anything else; of a sparse file it gives
     /// those of its `segments`, one after the other.
     ///
@@ -92,7 +102,7 @@ impl Unpacker<'_> {
     /// and access lists; what looks like a mark of overlayfs is escaped and so remains contents.
     ///
     /// # Errors
-    /// [`Error::Twice`] for directories; others are found later, by a thread. [`Error::SizeMismatch`],
+    /// [`Error::Twice`] for directories unless that is allowed; others are found later, by a thread. [`Error::SizeMismatch`],
     /// [`Error::Contents`].
     pub fn add(
         &mut self,
@@ -116,7 +126,7 @@ impl Unpacker<'_> {
                 }
                 _ => return self.large(entry, size, segments, contents),
             },
-            Kind::CharDevice { major: 0, minor: 0 } => self.batch.items.push(Item::Whiteout(entry.path)),
+            Kind::CharDevice { major: 0, minor: 0 } => return self.whiteout(entry.path),
             _ => self.batch.items.push(Item::Other(entry)),
         }
         self.hand_over_if_full()
@@ -128,6 +138,11 @@ impl Unpacker<'_> {
     /// As [`Unpacker::add`].
     pub fn whiteout(&mut self, path: EntryPath) -> Result<()> {
         self.make_parents(&path)?;
+        if let Some(parent) = path.parent()
+            && self.with_whiteouts.insert(parent.clone())
+        {
+            self.shared.root.mark_directory(&parent, self.marks.origin(), b"")?;
+        }
         self.batch.items.push(Item::Whiteout(path));
         self.hand_over_if_full()
     }
@@ -146,7 +161,7 @@ impl Unpacker<'_> {
 
     fn directory(&mut self, path: EntryPath, metadata: Metadata, named: bool) -> Result<()> {
         match self.directories.get_mut(&path) {
-            Some(known) if known.named => return Err(Error::Twice { path }),
+            Some(known) if known.named && !self.repeated_directories => return Err(Error::Twice { path }),
             Some(known) => {
                 *known = Directory { metadata, named };
                 return Ok(());
