@@ -146,10 +146,6 @@ fn what_one_uses_the_other_cannot_take() {
             assert!(message.contains("`p`") || message.contains("`top`"), "{cut:?}, {words:?}: {message}");
             assert_eq!(container.ok(&stage, WELL), "well\n", "{cut:?}, after {words:?}");
         }
-        // Whether this fails or not, the other one's merge point stays.
-        let _ = stage.output(["unmerge", "p"]);
-        assert_eq!(container.ok(&stage, WELL), "well\n", "{cut:?}, after unmerge");
-        assert_eq!(stage.list(["list", "layers", "--used"]), ["low", "top"], "{cut:?}, after unmerge");
         // A lower layer can be shared.
         stage.ok(["merge", "-l", "low", "-l", "other", "-m", "q"]);
         assert_eq!(stage.ok(["run", "--merged-point=q", "echo", "well"]), "well\n");
@@ -161,7 +157,16 @@ fn what_one_uses_the_other_cannot_take() {
         message(&container.output(&stage, &["delete", "other"]));
         stage.ok(["fsck", "--repair"]);
         assert_eq!(container.ok(&stage, WELL), "well\n", "{cut:?}, after a repair");
-        container.ok(&stage, &["unmerge", "p"]);
+        // Who names a merge point of the other one unmounts it there, or is refused: nothing in between.
+        let unmerged = stage.output(["unmerge", "p"]);
+        if unmerged.status.success() {
+            message(&container.output(&stage, WELL));
+            assert_eq!(stage.list(["list", "layers", "--used"]), ["low", "other"], "{cut:?}, after unmerge");
+        } else {
+            message(&unmerged);
+            assert_eq!(container.ok(&stage, WELL), "well\n", "{cut:?}, after unmerge");
+            container.ok(&stage, &["unmerge", "p"]);
+        }
         stage.ok(["unmerge", "q"]);
         stage.ok(["delete", "--all"]);
     }
