@@ -11,10 +11,8 @@ mod show;
 
 use std::error::Error;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::CommandFactory as _;
-use layers::archive::TarArchiver;
 use layers::{Engine, Environment};
 
 use crate::cli::{Cli, Command, List, Test};
@@ -62,7 +60,7 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
 
 /// The stores of whoever runs this program.
 fn engine() -> Result<Engine, layers::Error> {
-    Ok(Engine::open(&Environment::of_process()?)?.with_archiver(Arc::new(TarArchiver)))
+    Engine::open(&Environment::of_process()?)
 }
 
 /// As [`engine`], with the right to read and write the contents of layers.
