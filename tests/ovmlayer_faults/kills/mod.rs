@@ -134,10 +134,12 @@ impl<'u> Rounds<'u> {
         let holders = processes_about(stage.folder());
         let ended = self.run(scenario, moment);
         assert!(ended.killed() || ended.status.success(), "{name}: {}", ended.status);
-        // An ordinary user's merge point has a process; of one that was killed while it was made, it may have come to life.
-        if scenario.name != "merge" {
-            await_no_process_about(stage.folder(), name, |pid| holders.contains_key(&pid));
-        }
+        // An ordinary user's merge point has a process. One that was killed while it was made comes to life, or its process ends.
+        let lives = |pid: u32| {
+            holders.contains_key(&pid)
+                || scenario.name == "merge" && stage.points().iter().any(|point| point == POINT)
+        };
+        await_no_process_about(stage.folder(), name, lives);
         if repair {
             stage.ok(["fsck", "--repair"]);
             stage.fsck_is_clean(name);
