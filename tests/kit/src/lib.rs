@@ -12,6 +12,8 @@
 //! * [`TinySite`] is a small archive that is served, with a [`toolbox`] of programs for roots made of it.
 //! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
 //! * [`Program`] is the program under test with a cache, a folder and an environment of its own.
+//! * [`Random`] chooses by chance, the same for the same seed; [`number`] is a count that the environment may set.
+//! * [`processes_about`] finds what still runs; [`await_no_process_about`] waits for its end.
 //! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them.
 //!
 //! Nothing here returns an error: a test that cannot set its stage has failed, so every function panics with a message
@@ -24,7 +26,9 @@ mod deb;
 mod diff;
 mod emulation;
 mod expanding;
+mod processes;
 mod program;
+mod random;
 mod rootfs;
 mod server;
 mod tar;
@@ -40,7 +44,9 @@ pub use compression::Compression;
 pub use deb::{DebBuilder, repack};
 pub use diff::{Difference, rootfs_diff};
 pub use emulation::MachineEmulation;
+pub use processes::{await_no_process_about, processes_about};
 pub use program::{Program, shared_folder};
+pub use random::{Random, number};
 pub use rootfs::{Network, Rootfs};
 pub use server::{Fault, Proxy, Request, Server};
 pub use tar::{Content, Member, MemberKind, TarBuilder};
