@@ -45,6 +45,7 @@ fn word(problem: Problem) -> &'static str {
         Problem::StaleLease => "stale-lease",
         Problem::IdleMergePoint => "idle-merge-point",
         Problem::IdleWork => "idle-work",
+        Problem::IdleRun => "idle-run",
         Problem::IdleUnpacked => "idle-unpacked",
         Problem::InTwoStores => "in-two-stores",
         _ => "other",
