@@ -22,6 +22,7 @@ scenarios!(
     places_made_for_binds_go_afterwards,
     a_place_that_another_run_uses_stays,
     places_go_also_when_the_merge_point_went_first,
+    a_run_goes_on_when_its_merge_point_goes,
     places_of_a_killed_run_go_with_the_merge_point,
     places_hide_again_what_the_layer_hid,
     a_terminal_stays_a_terminal,
@@ -318,6 +319,20 @@ fn places_go_also_when_the_merge_point_went_first(stage: &Stage<'_>) {
     waiting.go_on();
     no_place_is_left(stage);
     assert_eq!(stage.sh("m", "ls /made"), "folder\n", "that of the other one stays");
+}
+
+fn a_run_goes_on_when_its_merge_point_goes(stage: &Stage<'_>) {
+    merged(stage);
+    let mount = format!("--mount=type=bind,src={},dst=/made/folder", stage.arg(""));
+    // For a change of a file of the root filesystem the kernel needs its work folder.
+    let script = "echo ready; read line; echo more >> /etc/os-release && cat /made/folder/marker";
+    let waiting = Waiting::start_with(stage, &mount, script);
+    stage.does("unmerge m");
+    waiting.go_on();
+    assert_eq!(stage.does("cp --mode layer2host l:/etc/os-release ."), "");
+    assert_eq!(fs::read_to_string(stage.path("os-release")).expect("the file"), "ID=test\nmore\n");
+    stage.does("gc");
+    stage.does("fsck");
 }
 
 fn places_of_a_killed_run_go_with_the_merge_point(stage: &Stage<'_>) {

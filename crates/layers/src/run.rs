@@ -16,7 +16,7 @@ use sandbox::{Capabilities, Devices, Limits, Namespaces, Network, Sandbox, Secco
 use crate::unmerge::Joined;
 use crate::{Engine, Error, PointName, Result};
 pub use bind::{Bind, BindError};
-use placeholders::Placeholders;
+pub(crate) use placeholders::Placeholders;
 
 /// How long what runs inside may go on after a signal that ends it.
 const GRACE: Duration = Duration::from_secs(5);

@@ -64,8 +64,11 @@ impl Engine {
             }
             State::Held(lease, holder) => {
                 holder.release().map_err(Error::sandbox(format!("unmount merge point `{point}`")))?;
-                self.tidy_unmounted(Unmerged::Gone, &lease, &gate);
-                (Unmerged::Gone, Some(lease))
+                // Who is in the namespaces goes on, and needs the work folder for it.
+                let busy = lease.layers.last().is_some_and(|top| self.is_at_work(&top.path));
+                let done = if busy { Unmerged::Detached } else { Unmerged::Gone };
+                self.tidy_unmounted(done, &lease, &gate);
+                (done, Some(lease))
             }
             State::Here(mount, lease) => {
                 if let Some(top) = &mount.upper {

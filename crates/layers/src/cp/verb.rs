@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use tree::{Links, Root};
 
 use super::{Copied, CopyError, HostFolder, HostSource, Inside};
+use crate::run::Placeholders;
 use crate::store::Role;
 use crate::unmerge::Joined;
 use crate::{Access, Engine, Error, Layer, LayerName, Locked, PointName, Result, inspect};
@@ -141,7 +142,12 @@ impl Engine {
         let root = open_merged(joined)?;
         let store = self.runtime().root();
         let target = Inside { root: &root, below: None, opaque: None, store };
-        source.copy_into(inside, &target, keep_owner).map_err(refused(store))
+        // As a command that runs there does: who unmerges meanwhile leaves what the mount needs.
+        let at_work = Placeholders::enter(&self.runs_of(&joined.top)?, joined)?;
+        let copied = source.copy_into(inside, &target, keep_owner).map_err(refused(store));
+        // What is left over is removed by the next one.
+        let _ = at_work.leave();
+        copied
     }
 
     /// Copies into the layer itself; `None` when it is the top of a merge point by now.

@@ -13,9 +13,15 @@ use crate::{Engine, Error, LayerName, Result, staging};
 
 impl Engine {
     /// The list of what runs make in a layer.
-    pub(super) fn runs_of(&self, layer: &Path) -> Result<PathBuf> {
+    pub(crate) fn runs_of(&self, layer: &Path) -> Result<PathBuf> {
         let name = layer.file_name().unwrap_or_default();
         Ok(self.runtime().folder(RUNS)?.join(name))
+    }
+
+    /// Whether a command writes to a layer through a merge point.
+    pub(crate) fn is_at_work(&self, layer: &Path) -> bool {
+        let path = self.runtime().path(RUNS).join(layer.file_name().unwrap_or_default());
+        path.exists() && !matches!(List::left(&path), Ok(Some(_)))
     }
 
     /// Removes what killed runs have left in a layer, through the merge point that it is the top of.

@@ -29,7 +29,7 @@ const FOLDER: u8 = b'=';
 
 /// A layer's list, held while a command runs in a merge point in which that layer is written to.
 #[derive(Debug)]
-pub(super) struct Placeholders {
+pub(crate) struct Placeholders {
     /// None in a store that is read-only.
     list: Option<List>,
     layer: PathBuf,
@@ -54,7 +54,7 @@ impl Made {
 
 impl Placeholders {
     /// Takes part in the list at `path`, which is made when it is missing.
-    pub(super) fn enter(path: &Path, joined: &Joined) -> Result<Self> {
+    pub(crate) fn enter(path: &Path, joined: &Joined) -> Result<Self> {
         let root = joined.root.try_clone().map_err(Error::io("open", &joined.path))?;
         let list = List::enter(path)?;
         Ok(Self { list, layer: joined.top.clone(), root })
@@ -88,7 +88,7 @@ impl Placeholders {
     }
 
     /// Leaves, and if nobody else is there, removes what is still empty, and the list.
-    pub(super) fn leave(self) -> Result<()> {
+    pub(crate) fn leave(self) -> Result<()> {
         let Some(mut list) = self.list else { return Ok(()) };
         // The shared lock goes first, so of two that leave together the second is alone.
         if !list.is_alone()? {
