@@ -1,9 +1,12 @@
 //! What a command sees and gives (contract 2.5).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use testkit::{await_no_process_about, processes_about};
 
 use crate::{Stage, scenarios};
 
@@ -18,6 +21,10 @@ scenarios!(
     binds_can_be_read_only,
     places_made_for_binds_go_afterwards,
     a_place_that_another_run_uses_stays,
+    places_go_also_when_the_merge_point_went_first,
+    a_run_goes_on_when_its_merge_point_goes,
+    places_of_a_killed_run_go_with_the_merge_point,
+    places_hide_again_what_the_layer_hid,
     a_terminal_stays_a_terminal,
     the_machine_can_be_reached_by_name,
     devices,
@@ -237,26 +244,129 @@ fn places_made_for_binds_go_afterwards(stage: &Stage<'_>) {
     assert!(!changed.contains("package.json") && !changed.contains("resolv.conf"), "{changed}");
 }
 
+/// A run that shows a folder of the machine in a place of its own, and waits.
+struct Waiting {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    /// Processes that were there before.
+    before: BTreeMap<u32, String>,
+}
+
+impl Waiting {
+    fn start(stage: &Stage<'_>) -> Self {
+        let mount = format!("--mount=type=bind,src={},dst=/made/folder", stage.arg(""));
+        Self::start_with(stage, &mount, "echo ready; read line; cat /made/folder/marker")
+    }
+
+    /// Starts a script that says `ready` and waits for a line.
+    fn start_with(stage: &Stage<'_>, mount: &str, script: &str) -> Self {
+        let before = processes_about(stage.program.folder());
+        let mut command = stage.program.command(["run", mount, "--merged-point=m", "sh", "-c", script]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut out = BufReader::new(child.stdout.take().expect("its output"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        assert_eq!(line, "ready\n");
+        Self { child, out, before }
+    }
+
+    /// Lets it go on, to its end.
+    fn go_on(mut self) {
+        writeln!(self.child.stdin.take().expect("its input"), "go on").expect("a line");
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).expect("the rest");
+        assert!(self.child.wait().expect("an end").success());
+        assert_eq!(rest, "a file of the machine\n");
+    }
+
+    /// Ends it as nobody can prepare for, and waits for the end of the command too.
+    fn kill(mut self, stage: &Stage<'_>) {
+        self.child.kill().expect("a signal");
+        self.child.wait().expect("an end");
+        let folder = stage.program.folder();
+        await_no_process_about(folder, "a killed run", |pid| self.before.contains_key(&pid));
+    }
+}
+
 fn a_place_that_another_run_uses_stays(stage: &Stage<'_>) {
     merged(stage);
+    let waiting = Waiting::start(stage);
     let mount = format!("--mount=type=bind,src={},dst=/made/folder", stage.arg(""));
-    let script = "echo ready; read line; cat /made/folder/marker";
-    let mut command = stage.program.command(["run", &mount, "--merged-point=m", "sh", "-c", script]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
-    let mut out = BufReader::new(child.stdout.take().expect("its output"));
-    let mut line = String::new();
-    out.read_line(&mut line).expect("a line");
     assert_eq!(
         stage.ok(["run", &mount, "--merged-point=m", "cat", "/made/folder/marker"]),
         "a file of the machine\n"
     );
     assert_eq!(stage.sh("m", "ls /made"), "folder\n", "the other one still uses it");
-    writeln!(child.stdin.take().expect("its input"), "go on").expect("a line");
-    let mut rest = String::new();
-    out.read_to_string(&mut rest).expect("the rest");
-    assert!(child.wait().expect("an end").success());
-    assert_eq!(rest, "a file of the machine\n");
+    waiting.go_on();
     assert_eq!(stage.sh("m", "test -e /made || echo gone"), "gone\n");
+}
+
+/// Nothing is left of the place that a run made in the layer, nor of the list that has it.
+fn no_place_is_left(stage: &Stage<'_>) {
+    assert!(!stage.path("runtime/layer_dir/l/made").exists(), "the place is left in the layer");
+    assert_eq!(fs::read_dir(stage.path("runtime/run")).expect("a folder").count(), 0, "lists");
+}
+
+fn places_go_also_when_the_merge_point_went_first(stage: &Stage<'_>) {
+    merged(stage);
+    let waiting = Waiting::start(stage);
+    stage.does("unmerge m");
+    // Of the same name, over another layer, which has the same folder with another meaning.
+    stage.does("create other");
+    stage.does("merge -l other -m m");
+    stage.sh("m", "mkdir -p /made/folder");
+    waiting.go_on();
+    no_place_is_left(stage);
+    assert_eq!(stage.sh("m", "ls /made"), "folder\n", "that of the other one stays");
+}
+
+fn a_run_goes_on_when_its_merge_point_goes(stage: &Stage<'_>) {
+    merged(stage);
+    let mount = format!("--mount=type=bind,src={},dst=/made/folder", stage.arg(""));
+    // For a change of a file of the root filesystem the kernel needs its work folder.
+    let script = "echo ready; read line; echo more >> /etc/os-release && cat /made/folder/marker";
+    let waiting = Waiting::start_with(stage, &mount, script);
+    stage.does("unmerge m");
+    waiting.go_on();
+    assert_eq!(stage.does("cp --mode layer2host l:/etc/os-release ."), "");
+    assert_eq!(fs::read_to_string(stage.path("os-release")).expect("the file"), "ID=test\nmore\n");
+    stage.does("gc");
+    stage.does("fsck");
+}
+
+fn places_of_a_killed_run_go_with_the_merge_point(stage: &Stage<'_>) {
+    merged(stage);
+    Waiting::start(stage).kill(stage);
+    stage.does("unmerge m");
+    no_place_is_left(stage);
+    // Killed after the merge point has gone: whoever tidies or merges next removes it.
+    for next in ["gc", "fsck --repair", "merge -l l -m m"] {
+        stage.does("unmerge m");
+        stage.does("merge -l l -m m");
+        let waiting = Waiting::start(stage);
+        stage.does("unmerge m");
+        waiting.kill(stage);
+        assert!(stage.path("runtime/layer_dir/l/made").exists(), "{next}: a test of something");
+        // A namespace that a test beside this one sets up has a copy of all mounts for a moment, and keeps it in use.
+        let tidied = (0..100).any(|_| {
+            stage.does(next);
+            !stage.path("runtime/layer_dir/l/made").exists()
+        });
+        assert!(tidied, "{next}");
+        no_place_is_left(stage);
+    }
+}
+
+fn places_hide_again_what_the_layer_hid(stage: &Stage<'_>) {
+    merged(stage);
+    stage.sh("m", "rm /etc/os-release");
+    let mount = format!("--mount=type=bind,src={},dst=/etc/os-release", stage.arg("marker"));
+    let waiting = Waiting::start_with(stage, &mount, "echo ready; read line");
+    stage.does("unmerge m");
+    waiting.kill(stage);
+    stage.does("merge -l l -m m");
+    assert_eq!(stage.sh("m", "test -e /etc/os-release || echo hidden"), "hidden\n");
 }
 
 fn a_terminal_stays_a_terminal(stage: &Stage<'_>) {

@@ -5,6 +5,7 @@
 //! is the top of a merge point is written to through that, for the kernel does not allow changes underneath it.
 
 mod contents;
+mod fresh;
 pub(crate) mod place;
 mod transfer;
 mod verb;

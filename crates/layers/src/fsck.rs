@@ -40,6 +40,8 @@ pub enum Problem {
     IdleMergePoint,
     /// The work folder of a mount that has ended.
     IdleWork,
+    /// A list of what a killed run made in a layer, to mount on.
+    IdleRun,
     /// An archived layer that was unpacked and is not mounted.
     IdleUnpacked,
     /// A layer that is in the runtime store and in the external one: a move was interrupted. The one in the runtime store
@@ -58,6 +60,7 @@ impl fmt::Display for Problem {
             Self::StaleLease => "the lease of a merge point that is not live",
             Self::IdleMergePoint => "the folder of a merge point that is not live",
             Self::IdleWork => "the work folder of a mount that has ended",
+            Self::IdleRun => "lists empty files in a layer, left by a `run` that was killed",
             Self::IdleUnpacked => "an unpacked archive that is not mounted",
             Self::InTwoStores => {
                 "a layer of this name is in the external store too; run `ovmlayer move` again"
@@ -158,6 +161,9 @@ impl Engine {
         }
         for path in self.idle_works(&usage, &gate)? {
             found(Problem::IdleWork, path);
+        }
+        for path in self.idle_runs(&usage, &gate)? {
+            found(Problem::IdleRun, path);
         }
         for name in staging::names(&self.runtime().path(UNPACKED))? {
             let path = self.runtime().path(UNPACKED).join(name);

@@ -13,7 +13,7 @@ use crate::{Engine, Error, PointName, Result, lease, staging, unpacked};
 /// How many things were removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Garbage {
-    /// Unfinished and half-removed layers.
+    /// Unfinished and half-removed layers, and those with empty files that a killed run made to mount on.
     pub unfinished: usize,
     /// Leases of merge points that are not live, and the folders where they were mounted.
     pub leases: usize,
@@ -54,6 +54,10 @@ impl Engine {
         for path in self.idle_merged(&usage)? {
             // A folder with something in it was never ours.
             garbage.leases += usize::from(fs::remove_dir(&path).is_ok());
+        }
+        for list in self.idle_runs(&usage, &gate)? {
+            self.tidy_run(&list, &gate);
+            garbage.unfinished += usize::from(!list.exists());
         }
         for path in self.idle_works(&usage, &gate)? {
             staging::remove_tree(&path)?;

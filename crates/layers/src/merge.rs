@@ -128,7 +128,7 @@ impl Engine {
     /// by whoever meets it, while a mount without a lease is not seen from other namespaces.
     fn mount(&self, stack: Stack, point: &PointName, gate: &StoreLock) -> Result<PathBuf> {
         match self.state(point, gate)? {
-            State::Free { .. } => self.forget_runs(point),
+            State::Free { .. } => {}
             State::Here(..) | State::Held(..) | State::Elsewhere(_) => {
                 return Err(Error::PointExists { point: point.clone() });
             }
@@ -158,6 +158,9 @@ impl Engine {
 
     /// Mounts in this namespace.
     fn attach(&self, stack: &Stack, gate: &StoreLock) -> Result<()> {
+        if let Some(Upper { upper, .. }) = &stack.overlay.upper {
+            self.tidy_layer(upper, gate);
+        }
         match stack.overlay.mount(&stack.target) {
             Err(sandbox::Error::UpperInUse { .. }) => Err(self.top_in_use(stack, gate)?),
             mounted => mounted.map_err(Error::sandbox("mount the layers")),

@@ -2,6 +2,7 @@
 
 mod bind;
 mod environment;
+mod leftovers;
 mod placeholders;
 
 use std::ffi::OsString;
@@ -12,10 +13,10 @@ use std::time::Duration;
 
 use sandbox::{Capabilities, Devices, Limits, Namespaces, Network, Sandbox, SeccompProfile, Stdio};
 
-use crate::store::RUNS;
+use crate::unmerge::Joined;
 use crate::{Engine, Error, PointName, Result};
 pub use bind::{Bind, BindError};
-use placeholders::Placeholders;
+pub(crate) use placeholders::Placeholders;
 
 /// How long what runs inside may go on after a signal that ends it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -52,8 +53,8 @@ impl Engine {
     /// Runs a command in a merge point, with this process's standard streams, and waits for its end. Everything that it
     /// started is gone then. Its processes and mounts are its own, the rest is the machine's.
     ///
-    /// To be called while there is one thread: an ordinary user's process joins the merge point's namespaces, and signals
-    /// that reach this process go to the command.
+    /// To be called while there is one thread: an ordinary user's process joins the merge point's namespaces, the working
+    /// directory changes, and signals that reach this process go to the command.
     ///
     /// # Errors
     /// [`Error::UnknownPoint`]; a file of variables or the source of a bind that cannot be used; [`Error::Sandbox`]
@@ -69,8 +70,12 @@ impl Engine {
             fs::metadata(&bind.source).map_err(Error::io("bind", &bind.source))?;
         }
         let variables = environment::variables(&|name| std::env::var_os(name), &files, &request.env);
-        let path = self.join(&request.point)?;
-        let mut sandbox = sandbox(&path, request);
+        let unknown = || Error::UnknownPoint { point: request.point.clone() };
+        let joined = self.join_with_top(&request.point, None)?.ok_or_else(unknown)?;
+        // By its path the merge point could be another one by now, or none. The copy of this folder that the command's own
+        // namespace gets is that of the same mount, and there is none once it is unmounted.
+        rustix::process::fchdir(&joined.root).map_err(Error::io("change to", &joined.path))?;
+        let mut sandbox = sandbox(Path::new("."), request);
         for (name, value) in variables {
             sandbox = sandbox.env(name, value);
         }
@@ -80,23 +85,40 @@ impl Engine {
         if let Some(profile) = profile {
             sandbox = sandbox.seccomp(profile);
         }
-        let mut placeholders =
-            Placeholders::enter(&self.runtime().folder(RUNS)?.join(&request.point), &path)?;
-        let outcome = placeholders.make(&sandbox).and_then(|()| {
+        let mut placeholders = Placeholders::enter(&self.runs_of(&joined.top)?, &joined)?;
+        let outcome = placeholders.make(sandbox).and_then(|sandbox| {
             let program = request.command.first().cloned().unwrap_or_default();
             let doing = format!("run `{}` in merge point `{}`", program.display(), request.point);
-            sandbox.run(&request.command, Stdio::inherit()).map_err(Error::sandbox(doing))
+            let ran = sandbox.run(&request.command, Stdio::inherit());
+            ran.map_err(|error| match error {
+                sandbox::Error::Exec { program, source, .. } => {
+                    sandbox::Error::Exec { program, root: joined.path.clone(), source }
+                }
+                other => other,
+            })
+            .map_err(Error::sandbox(doing))
         });
         // The outcome of the command counts; what is left over is removed by the next run.
         let _ = placeholders.leave();
-        outcome
+        match outcome {
+            Err(Error::Sandbox { source, .. }) if is_step(&source) && !is_mounted(&joined) => Err(unknown()),
+            outcome => outcome,
+        }
     }
+}
 
-    /// Forgets what runs in a merge point have made there, when it begins or ends: what lies there under the same names
-    /// next time is something else.
-    pub(crate) fn forget_runs(&self, point: &PointName) {
-        let _ = fs::remove_file(self.runtime().path(RUNS).join(point));
-    }
+/// Whether setting up failed, and not the command.
+fn is_step(error: &sandbox::Error) -> bool {
+    matches!(error, sandbox::Error::Step { .. })
+}
+
+/// Whether the merge point is still mounted where it was.
+fn is_mounted(joined: &Joined) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    let mount = |status: rustix::io::Result<rustix::fs::Statx>| status.map(|status| status.stx_mnt_id);
+    let there = mount(statx(CWD, &joined.path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID));
+    let ours = mount(statx(&joined.root, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID));
+    there.is_ok() && there == ours
 }
 
 fn sandbox(root: &Path, request: &Request) -> Sandbox {

@@ -1,13 +1,16 @@
 //! Unmounting merge points, and going where they are mounted.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::lease::{self, Lease};
 use crate::lock::StoreLock;
 use crate::store::{MERGED, WORK};
 use crate::usage::State;
-use crate::{Engine, Error, PointName, Result, staging};
+use crate::{Engine, Error, LayerName, PointName, Result, staging};
 
 /// More mounts than this are never stacked at one place by us.
 const STACKED: usize = 64;
@@ -21,6 +24,17 @@ pub enum Unmerged {
     Detached,
     /// There was none.
     Unknown,
+}
+
+/// A merge point that was gone into.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// Where it is mounted, as long as it is.
+    pub(crate) path: PathBuf,
+    /// Leads there also when it has been unmounted meanwhile, opened with `O_PATH`.
+    pub(crate) root: OwnedFd,
+    /// The layer that is written to.
+    pub(crate) top: PathBuf,
 }
 
 impl Engine {
@@ -43,12 +57,23 @@ impl Engine {
                 let _ = fs::remove_dir(&target);
                 return Ok(Unmerged::Unknown);
             }
-            State::Elsewhere(lease) => (self.unmount_elsewhere(point, &target, &lease)?, Some(lease)),
+            State::Elsewhere(lease) => {
+                let done = self.unmount_elsewhere(point, &target, &lease)?;
+                self.tidy_unmounted(done, &lease, &gate);
+                (done, Some(lease))
+            }
             State::Held(lease, holder) => {
                 holder.release().map_err(Error::sandbox(format!("unmount merge point `{point}`")))?;
-                (Unmerged::Gone, Some(lease))
+                // Who is in the namespaces goes on, and needs the work folder for it.
+                let busy = lease.layers.last().is_some_and(|top| self.is_at_work(&top.path));
+                let done = if busy { Unmerged::Detached } else { Unmerged::Gone };
+                self.tidy_unmounted(done, &lease, &gate);
+                (done, Some(lease))
             }
             State::Here(mount, lease) => {
+                if let Some(top) = &mount.upper {
+                    self.tidy_merged(top, &target, &gate);
+                }
                 let done = unmount_all(&target)?;
                 // Without a lease the mount itself tells which work folder was its own.
                 if let Some(work) = mount.work.filter(|_| done == Unmerged::Gone && lease.is_none()) {
@@ -77,13 +102,19 @@ impl Engine {
 
     /// Removes the lease and the work folder of a merge point that is not mounted any more.
     fn forget(&self, point: &PointName, lease: Option<&Lease>, gate: &StoreLock) -> Result<()> {
-        self.forget_runs(point);
         if let Some(lease) = lease {
             self.remove_work(&self.runtime().path(WORK).join(&lease.work));
         }
         lease::remove(self.runtime(), point)?;
         self.sweep_works(Some(point), gate);
         Ok(())
+    }
+
+    /// Removes what killed runs have left in the layer that was written to, once nothing is mounted any more.
+    fn tidy_unmounted(&self, done: Unmerged, lease: &Lease, gate: &StoreLock) {
+        if let Some(top) = lease.layers.last().filter(|_| done == Unmerged::Gone) {
+            self.tidy_layer(&top.path, gate);
+        }
     }
 
     /// Removes a work folder of this store; no record makes us remove anything else. One that belongs to ids that take
@@ -100,18 +131,42 @@ impl Engine {
     /// # Errors
     /// [`Error::UnknownPoint`]; [`Error::Elsewhere`].
     pub fn join(&self, point: &PointName) -> Result<PathBuf> {
-        let gate = self.runtime().lock()?;
-        let state = self.state(point, &gate)?;
-        drop(gate);
-        match state {
-            State::Here(mount, _) => Ok(mount.target),
-            State::Held(_, holder) => {
-                holder.join().map_err(Error::sandbox(format!("enter merge point `{point}`")))?;
-                Ok(self.runtime().path(MERGED).join(point))
-            }
-            State::Elsewhere(_) => Err(Error::Elsewhere { point: point.clone() }),
-            State::Free { .. } => Err(Error::UnknownPoint { point: point.clone() }),
+        match self.join_with_top(point, None)? {
+            Some(joined) => Ok(joined.path),
+            None => Err(Error::UnknownPoint { point: point.clone() }),
         }
+    }
+
+    /// As [`Engine::join`], and keeps what is found. With `top`, a merge point in which another layer is written to is
+    /// not gone into, and gives `None`.
+    pub(crate) fn join_with_top(&self, point: &PointName, top: Option<&LayerName>) -> Result<Option<Joined>> {
+        // Under the lock nobody unmounts it, or mounts something else there, before it is open.
+        let gate = self.runtime().lock()?;
+        let wanted = |path: &Path| top.is_none_or(|top| path.ends_with(top));
+        let upper = |lease: &Lease| lease.layers.last().map(|top| top.path.clone()).unwrap_or_default();
+        let path = self.runtime().path(MERGED).join(point);
+        let upper = match self.state(point, &gate)? {
+            State::Here(mount, lease) => {
+                let upper = mount.upper.or_else(|| lease.as_ref().map(upper)).unwrap_or_default();
+                if !wanted(&upper) {
+                    return Ok(None);
+                }
+                upper
+            }
+            State::Held(lease, holder) => {
+                let upper = upper(&lease);
+                if !wanted(&upper) {
+                    return Ok(None);
+                }
+                holder.join().map_err(Error::sandbox(format!("enter merge point `{point}`")))?;
+                upper
+            }
+            State::Elsewhere(_) => return Err(Error::Elsewhere { point: point.clone() }),
+            State::Free { .. } => return Err(Error::UnknownPoint { point: point.clone() }),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let root = rustix::fs::open(&path, flags, Mode::empty()).map_err(Error::io("open", &path))?;
+        Ok(Some(Joined { path, root, top: upper }))
     }
 }
 

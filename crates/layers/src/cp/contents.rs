@@ -1,12 +1,10 @@
-//! The contents of a file with its holes.
+//! The contents of a file, with its holes.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use tree::{EntryPath, Root};
 
 /// The unit of `st_blocks`, in bytes.
 const BLOCK: u64 = 512;
@@ -17,14 +15,13 @@ pub(super) fn has_holes(file: &File) -> io::Result<bool> {
     Ok(status.blocks() * BLOCK < status.len())
 }
 
-/// Opens a file that was just made beneath `root`, for writing.
-pub(super) fn open_for_writing(root: &Root, path: &EntryPath) -> io::Result<File> {
-    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(rustix::fs::openat2(root, path.as_bytes(), flags, Mode::empty(), beneath)?.into())
+/// Copies all of `source` into the empty `target`, to its real end: some file systems (of /proc and /sys) report an end
+/// where there is none.
+pub(super) fn copy_plain(source: &mut File, target: &mut File) -> io::Result<()> {
+    copy_range(source, target, u64::MAX)
 }
 
-/// Copies all of `source` into the empty `target`, leaving out what the file system of the source knows to be a hole.
+/// The same, leaving out what the file system of the source knows to be a hole.
 pub(super) fn copy(source: &mut File, target: &mut File) -> io::Result<()> {
     let length = source.metadata()?.len();
     let mut at = 0;

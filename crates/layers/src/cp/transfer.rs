@@ -1,10 +1,10 @@
 //! Copies one file or tree beneath a directory descriptor to beneath another.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tree::{Entry, EntryPath, Kind, Metadata, Root};
 
+use super::fresh::{self, Fresh};
 use super::place::{Missing, Place};
 use super::{Copied, CopyError, Owner, contents};
 use crate::overlay_form;
@@ -119,7 +119,16 @@ impl Target<'_> {
             }
             metadata = entry.metadata;
         }
-        self.root.make_dir(path, &Metadata::new(0o700, 0))?;
+        // Whoever copies the same again, after this was killed, leaves folders as they are.
+        match fresh::make_folder(self.root, path, metadata.mode & 0o1777 | 0o700) {
+            // Somebody else was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            made => made.map_err(|error| failed("create directory", path, error))?,
+        }
+        if matches!(self.owner, Owner::Keep) {
+            let open = Metadata { mode: metadata.mode | 0o700, ..metadata.clone() };
+            self.root.set_metadata(path, &open)?;
+        }
         if over_whiteout {
             self.hide_below(path)?;
         }
@@ -170,28 +179,17 @@ impl Target<'_> {
     }
 
     fn file(&self, to: &EntryPath, metadata: &Metadata, source: &mut std::fs::File) -> Result<(), CopyError> {
-        let replaces = self.is_taken(to, "file")?;
+        self.is_taken(to, "file")?;
         let holes = contents::has_holes(source).map_err(|error| failed("read", to, error))?;
-        if !replaces && !holes {
-            match self.root.copy_file(to, metadata, source) {
-                // Somebody else was faster, and is replaced.
-                Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
-                other => return Ok(other.map(drop)?),
-            }
-        }
-        // Beside it first: a reader sees the old file or the new one, and the old one stays when this fails.
-        let temporary = beside(to)?;
-        self.root.write_file(&temporary, &Metadata::new(0o600, 0), &mut io::empty())?;
-        let result = contents::open_for_writing(self.root, &temporary)
-            .and_then(|mut target| contents::copy(source, &mut target))
-            .map_err(|error| failed("write", to, error))
-            .and_then(|()| Ok(self.root.set_metadata(&temporary, metadata)?))
-            .and_then(|()| Ok(self.root.rename(&temporary, to)?));
-        if result.is_err() {
-            // The error that is on its way says more than one about this.
-            let _ = self.root.remove_file(&temporary);
-        }
-        result
+        let copy = if holes { contents::copy } else { contents::copy_plain };
+        // A reader sees the old file or the new one, and the old one stays when this fails.
+        let mut fresh = Fresh::new(self.root, to).map_err(|error| failed("create", to, error))?;
+        copy(source, fresh.file()).map_err(|error| failed("write", to, error))?;
+        fresh.dress(metadata).map_err(|error| match error {
+            tree::Error::Entry { operation, source, .. } => failed(operation, to, source),
+            other => other.into(),
+        })?;
+        fresh.publish(to).map_err(|error| failed("create", to, error))
     }
 
     /// Removes the file or link at `path`, if there is one.
@@ -238,13 +236,4 @@ impl Target<'_> {
 
 fn failed(operation: &'static str, path: &EntryPath, source: io::Error) -> CopyError {
     CopyError::Tree(tree::Error::Entry { operation, path: path.clone(), source })
-}
-
-/// A name of its own in the same folder.
-fn beside(path: &EntryPath) -> Result<EntryPath, CopyError> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = format!(".ovmlayer-cp-{}-{number}", std::process::id());
-    let folder = path.parent().unwrap_or(EntryPath::ROOT);
-    Ok(folder.join(name.as_bytes()).map_err(tree::Error::from)?)
 }

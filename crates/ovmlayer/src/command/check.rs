@@ -1,5 +1,6 @@
 //! Checking and cleaning stores.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use layers::{Engine, Environment, Problem};
@@ -30,10 +31,23 @@ pub(crate) fn fsck(fsck: &Fsck, json: bool) -> Outcome {
     } else {
         printer::results(findings.iter().map(|finding| {
             let repaired = if finding.repaired { " (repaired)" } else { "" };
-            format!("{}: {}{repaired}", finding.path.display(), finding.problem)
+            format!("{}: {}{repaired}", shown(&finding.path), finding.problem)
         }));
     }
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A path on one line, whatever name a stranger has given to something in a store.
+fn shown(path: &Path) -> String {
+    let mut shown = String::new();
+    for character in path.to_string_lossy().chars() {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 /// The word for a problem in JSON.
@@ -47,6 +61,7 @@ fn word(problem: Problem) -> &'static str {
         Problem::StaleLease => "stale-lease",
         Problem::IdleMergePoint => "idle-merge-point",
         Problem::IdleWork => "idle-work",
+        Problem::IdleRun => "idle-run",
         Problem::IdleUnpacked => "idle-unpacked",
         Problem::InTwoStores => "in-two-stores",
         _ => "other",
@@ -67,4 +82,14 @@ pub(crate) fn gc(json: bool) -> Outcome {
         printer::result(format!("{total} removed"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_line() {
+        assert_eq!(shown(Path::new("/s/a b\n/s/ä\x1b[31m: fine")), "/s/a b\\n/s/ä\\u{1b}[31m: fine");
+    }
 }
