@@ -23,8 +23,12 @@ use crate::{Error, enter};
 /// How often it is looked who holds a lease, when the one found was gone at the next look.
 const LOOKS: usize = 100;
 
-/// How long a process is waited for after each signal, in seconds.
+/// How long a process may take to heed SIGTERM, in seconds.
 const PATIENCE: i64 = 5;
+
+/// How long a process may take to end after SIGKILL, in seconds. It is certain to end, but the end of its mount waits for
+/// everything that has been written to the upper's file system, which may be a lot, and on a slow disk.
+const PATIENCE_WITH_DISK: i64 = 600;
 
 /// Who holds a lease.
 #[derive(Debug)]
@@ -212,15 +216,15 @@ impl Holder {
     /// Ends the process, and waits until it has ended. With it ends the mount, unless somebody else is in the namespaces.
     ///
     /// # Errors
-    /// When it belongs to somebody else, or has not ended 5 seconds after SIGTERM and another 5 after SIGKILL.
+    /// When it belongs to somebody else, or has not ended 10 minutes after a SIGKILL that came 5 seconds after SIGTERM.
     pub fn release(self) -> Result<(), Error> {
         let mut ended = false;
-        for signal in [Signal::TERM, Signal::KILL] {
+        for (signal, patience) in [(Signal::TERM, PATIENCE), (Signal::KILL, PATIENCE_WITH_DISK)] {
             match rustix::process::pidfd_send_signal(&self.descriptor, signal) {
                 Ok(()) | Err(Errno::SRCH) => {}
                 Err(errno) => return Err(self.error("end", "run this as the user who merged", errno)),
             }
-            ended = self.wait().map_err(|errno| self.error("wait for", "try again", errno))?;
+            ended = self.wait(patience).map_err(|errno| self.error("wait for", "try again", errno))?;
             if ended {
                 break;
             }
@@ -228,12 +232,13 @@ impl Holder {
         // Collects it where it is our child; where it is not there is nothing to do.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let _ = rustix::process::waitid(WaitId::PidFd(self.descriptor.as_fd()), options);
-        if ended { Ok(()) } else { Err(self.error("end", "try again", Errno::TIMEDOUT)) }
+        let remedy = "the disk of its layers does not take what was written: look after it, then try again";
+        if ended { Ok(()) } else { Err(self.error("end", remedy, Errno::TIMEDOUT)) }
     }
 
-    /// Whether it ends within [`PATIENCE`].
-    fn wait(&self) -> Result<bool, Errno> {
-        let timeout = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+    /// Whether it ends within so many seconds.
+    fn wait(&self, seconds: i64) -> Result<bool, Errno> {
+        let timeout = Timespec { tv_sec: seconds, tv_nsec: 0 };
         let mut fds = [PollFd::from_borrowed_fd(self.descriptor.as_fd(), PollFlags::IN)];
         loop {
             match poll(&mut fds, Some(&timeout)) {

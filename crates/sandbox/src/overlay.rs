@@ -60,7 +60,7 @@ impl Overlay {
     ///
     /// # Errors
     /// [`Error::UpperInUse`], which the kernel itself would not mind. When the stack has no valid size, a path is missing
-    /// or cannot be given to the kernel, or the kernel refuses.
+    /// or cannot be given to the kernel, or the kernel refuses; also when the file system of the upper is full.
     pub fn mount(&self, target: &Path) -> Result<(), Error> {
         let _turn = self.turn()?;
         if let Some(Upper { upper, .. }) = &self.upper
@@ -126,8 +126,34 @@ impl Overlay {
         }
         context.create().map_err(|errno| self.explain(&context, errno))?;
         let flags = FsMountFlags::FSMOUNT_CLOEXEC;
-        rustix::mount::fsmount(&context.0, flags, MountAttrFlags::empty())
-            .map_err(|errno| self.explain(&context, errno))
+        let mount = rustix::mount::fsmount(&context.0, flags, MountAttrFlags::empty())
+            .map_err(|errno| self.explain(&context, errno))?;
+        self.check_writable(&mount)?;
+        Ok(mount)
+    }
+
+    /// Whether a mount with an upper can be written to: where the kernel cannot make what it needs in the work folder it
+    /// does not fail but mounts read-only, for good.
+    fn check_writable(&self, mount: &OwnedFd) -> Result<(), Error> {
+        let Some(Upper { work, .. }) = &self.upper else { return Ok(()) };
+        let doing =
+            || format!("set up an overlay that can be written to, with its work in {}", work.display());
+        let status = rustix::fs::fstatvfs(mount).map_err(Error::system(doing()))?;
+        if !status.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Ok(());
+        }
+        // The kernel keeps the reason to itself, so its step is tried again.
+        let attempt = work.join("attempt");
+        let (remedy, source) = match fs::create_dir(&attempt) {
+            Err(error) => ("make room on its file system, or make it writable".to_owned(), error),
+            Ok(()) => {
+                // What stays would be swept with the work folder.
+                let _ = fs::remove_dir(&attempt);
+                let remedy = "try again, with more free space on its file system; `dmesg` tells the reason";
+                (remedy.to_owned(), Errno::ROFS.into())
+            }
+        };
+        Err(Error::Mount { doing: doing(), remedy, source })
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -152,6 +178,9 @@ impl Overlay {
             (Errno::PERM | Errno::ACCESS, _) => {
                 "it takes root, or a user namespace of one's own, and the right to read every layer"
                     .to_owned()
+            }
+            (Errno::NOSPC | Errno::DQUOT, Some(Upper { work, .. })) => {
+                format!("make room on the file system of {}", work.display())
             }
             (Errno::LOOP, _) => "no layer may be given twice, or lie inside another".to_owned(),
             (Errno::INVAL | Errno::OPNOTSUPP, Some(Upper { upper, .. })) => format!(

@@ -76,7 +76,7 @@ pub enum Error {
         found: u64,
     },
 
-    /// An extended attribute cannot be written to a tar: its name holds `=` or NUL, or is empty.
+    /// An extended attribute cannot be written to a tar: its name holds NUL, or is empty.
     #[error("extended attribute `{}` of `{path}` has no spelling in a tar", Escaped(.name))]
     XattrName {
         /// The entry.

@@ -1,7 +1,7 @@
 //! Layers from a file into the store.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use tree::codec::{Format, decoder};
@@ -56,7 +56,7 @@ impl Engine {
                     unpacker.allow_repeated_directories();
                     read_oci(plain, how.limits, unpacker)
                 };
-                unpack_layer(&root, marks, threads(), read).map_err(fail())?;
+                unpack_layer(&root, marks, threads(), read).map_err(failed(file, &staging))?;
                 vec![(name.clone(), staging)]
             }
         };
@@ -86,7 +86,8 @@ impl Engine {
         for name in names {
             let staging = self.stage()?;
             let (root, marks) = self.target(&staging)?;
-            unpack_layer(&root, marks, threads(), |unpacker| reader.layer(unpacker)).map_err(fail())?;
+            unpack_layer(&root, marks, threads(), |unpacker| reader.layer(unpacker))
+                .map_err(failed(file, &staging))?;
             staged.push((name, staging));
         }
         reader.finish().map_err(fail())?;
@@ -97,6 +98,20 @@ impl Engine {
         let root = Root::open(staging.path(), Links::Refuse).map_err(Error::tree("open", staging.path()))?;
         Ok((root, self.runtime().form().marks()))
     }
+}
+
+/// For `map_err`: what failed between the file and the store. Of the two only the store can be full, or used up by a quota.
+fn failed(file: &Path, staging: &Staging) -> impl FnOnce(Problem) -> Error {
+    move |problem| match problem {
+        Problem::Tree(error @ tree::Error::Entry { .. }) if is_full(&error) => {
+            Error::tree("write", staging.path())(error)
+        }
+        problem => Error::archive("import", file)(problem),
+    }
+}
+
+fn is_full(error: &tree::Error) -> bool {
+    matches!(error.io_kind(), Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 
 /// The uncompressed contents of a file, which may be a pipe.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ovmlayer_sandbox::overlay::{MAX_LOWERS, Overlay, Upper, Xattrs};
 use ovmlayer_sandbox::{Error, mounts};
 
-use rustix::mount::MountPropagationFlags;
+use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use crate::place::{Place, overlay, read};
 use crate::support::Who;
@@ -45,6 +45,35 @@ fn without_an_upper_nothing_can_be_written() {
     assert_eq!(read(&target.join("name")), "b");
     assert_eq!(fs::write(target.join("x"), "").unwrap_err().kind(), std::io::ErrorKind::ReadOnlyFilesystem);
     assert_eq!(place.mounted()[0].upper, None);
+}
+
+/// The kernel would mount it read-only.
+#[test]
+fn an_upper_on_a_full_disk_is_refused() {
+    let place = Place::new();
+    let (lower, target, disk) = (place.layer("a"), place.directory("m"), place.directory("disk"));
+    // For its root, the upper, the work folder, and the files that fill it.
+    let (files, size) = (0..13, Some(c"nr_inodes=16"));
+    rustix::mount::mount("tmpfs", &disk, "tmpfs", MountFlags::empty(), size).unwrap();
+    let upper = place.upper("disk/upper");
+    let file = |number| disk.join(format!("file-{number}"));
+    files.clone().for_each(|number| fs::write(file(number), "").unwrap());
+    let stack = overlay(&[&lower], upper);
+    for error in [stack.probe().unwrap_err(), stack.mount(&target).unwrap_err()] {
+        let Error::Mount { doing, source, .. } = error else { panic!("{error}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+        assert!(doing.contains("disk/upper.work"), "{doing}");
+    }
+    assert_eq!(place.mounted(), []);
+    // The kernel fails by itself where there is room for a part of what it needs.
+    fs::remove_file(file(0)).unwrap();
+    let Err(Error::Mount { remedy, source, .. }) = stack.mount(&target) else { panic!("it was mounted") };
+    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+    assert!(remedy.contains("disk/upper.work"), "{remedy}");
+    files.skip(1).for_each(|number| fs::remove_file(file(number)).unwrap());
+    stack.mount(&target).unwrap();
+    mounts::unmount(&target, false).unwrap();
+    mounts::unmount(&disk, false).unwrap();
 }
 
 #[test]

@@ -145,10 +145,14 @@ pub(super) fn metadata(
     status: &Statx,
     marks: Option<Marks>,
 ) -> rustix::io::Result<Metadata> {
-    // The attributes of a tree only ever belong to files and directories.
     let xattrs = match FileType::from_raw_mode(status.stx_mode.into()) {
-        FileType::RegularFile | FileType::Directory => xattr::read(parent, name, marks)?,
-        _ => Default::default(),
+        // No attribute of a tree can belong to a link. A device 0:0 is a whiteout, which has no metadata.
+        FileType::Symlink => Default::default(),
+        FileType::CharacterDevice if (status.stx_rdev_major, status.stx_rdev_minor) == (0, 0) => {
+            Default::default()
+        }
+        // Pipes and devices too: a directory hands its default access list down to whatever is made in it.
+        _ => xattr::read(parent, name, marks)?,
     };
     Ok(Metadata {
         mode: u32::from(status.stx_mode) & 0o7777,

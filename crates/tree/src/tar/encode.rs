@@ -129,11 +129,10 @@ fn pax_records(entry: &Entry, name: &[u8], link: &[u8], size: u64, map: Option<&
         text("GNU.sparse.realsize", map.real_size.to_string().as_bytes());
     }
     for (key, value) in &metadata.xattrs {
-        // `=` ends the key of a record; there is no escape for it.
-        if key.is_empty() || key.iter().any(|byte| matches!(byte, b'=' | 0)) {
+        if key.is_empty() || key.contains(&0) {
             return Err(Error::XattrName { path: entry.path.clone(), name: key.clone() });
         }
-        pax::push_record(&mut records, &[extensions::XATTR, key].concat(), value);
+        pax::push_record(&mut records, &[extensions::XATTR, &pax::escape(key)].concat(), value);
     }
     Ok(records)
 }

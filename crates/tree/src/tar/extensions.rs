@@ -73,7 +73,7 @@ impl Extensions {
             if name.is_empty() || name.contains(&0) {
                 return Err(Problem::PaxRecord(key.to_vec()));
             }
-            self.xattrs.insert(name.to_vec(), value.to_vec());
+            self.xattrs.insert(pax::unescape(name), value.to_vec());
             return Ok(());
         }
         // An empty value takes back what was said before (POSIX).

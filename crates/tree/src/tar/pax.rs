@@ -55,6 +55,35 @@ pub(super) fn push_record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.push(b'\n');
 }
 
+/// An attribute's name as part of a key, which ends at its first `=`: as GNU tar writes it since 1.30, `%3D` for `=` and `%25`
+/// for `%`, and nothing else.
+pub(super) fn escape(name: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len());
+    for byte in name {
+        match byte {
+            b'=' => key.extend_from_slice(b"%3D"),
+            b'%' => key.extend_from_slice(b"%25"),
+            byte => key.push(*byte),
+        }
+    }
+    key
+}
+
+/// The name that [`escape`] made this of. Any other `%` stands for itself, as programs without the escape write it.
+pub(super) fn unescape(mut key: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(key.len());
+    loop {
+        let (byte, rest) = match key {
+            [] => return name,
+            [b'%', b'3', b'D', rest @ ..] => (b'=', rest),
+            [b'%', b'2', b'5', rest @ ..] => (b'%', rest),
+            [byte, rest @ ..] => (*byte, rest),
+        };
+        name.push(byte);
+        key = rest;
+    }
+}
+
 /// A decimal number of digits alone.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -119,6 +148,24 @@ mod tests {
             push_record(&mut bytes, b"after", b"x\ny=z");
             let read: Vec<_> = records(&bytes).collect::<Result<_, _>>().unwrap();
             assert_eq!(read, [(&b"k"[..], &value[..]), (b"after", b"x\ny=z")]);
+        }
+    }
+
+    #[test]
+    fn names_in_keys() {
+        let table: &[(&[u8], &[u8])] = &[
+            (b"user.note", b"user.note"),
+            (b"user.a=b=", b"user.a%3Db%3D"),
+            (b"user.100%", b"user.100%25"),
+            (b"user.%3D%25", b"user.%253D%2525"),
+            (b"user.\n\xff", b"user.\n\xff"),
+        ];
+        for (name, key) in table {
+            assert_eq!(escape(name), *key, "{}", name.escape_ascii());
+            assert_eq!(unescape(key), *name, "{}", key.escape_ascii());
+        }
+        for unescaped in [&b"user.%"[..], b"user.%3d", b"user.%2", b"user.%41"] {
+            assert_eq!(unescape(unescaped), unescaped);
         }
     }
 

@@ -139,6 +139,40 @@ fn a_layer_comes_back_as_it_was() {
     }
 }
 
+/// An access list (version 2) with an entry for user 1000 and the mask that goes with mode 0664.
+const ACCESS_LIST: &[u8] = b"\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff\x02\0\x06\0\xe8\x03\0\0\
+    \x04\0\x06\0\xff\xff\xff\xff\x10\0\x06\0\xff\xff\xff\xff\x20\0\x04\0\xff\xff\xff\xff";
+
+#[test]
+fn pipes_and_devices_keep_their_access_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, target) = (folder.path().join("source"), folder.path().join("target"));
+    fs::create_dir(&source).unwrap();
+    let root = Root::open(&source, Links::Refuse).unwrap();
+    let metadata = Metadata::new(0o664, 5);
+    root.make_fifo(&path("pipe"), &metadata).unwrap();
+    root.make_device(&path("null"), &Kind::CharDevice { major: 1, minor: 3 }, &metadata).unwrap();
+    root.make_device(&path("disk"), &Kind::BlockDevice { major: 7, minor: 200 }, &metadata).unwrap();
+    let name = "system.posix_acl_access";
+    for file in ["pipe", "null", "disk"] {
+        attribute(&source.join(file), name, ACCESS_LIST);
+    }
+    for spelling in [Spelling::Archive, Spelling::Oci] {
+        let archive = pack(&source, Marks::User, spelling, 2).unwrap();
+        unpack(&archive, spelling, Marks::User, &target).unwrap();
+        let found = changes(&target, Marks::User);
+        assert_eq!(found, changes(&source, Marks::User));
+        let has_list = |change: &&Change| match change {
+            Change::Added(entry) => {
+                entry.metadata.xattrs.get(name.as_bytes()).is_some_and(|list| list == ACCESS_LIST)
+            }
+            _ => false,
+        };
+        assert_eq!(found.iter().filter(has_list).count(), 3);
+        fs::remove_dir_all(&target).unwrap();
+    }
+}
+
 #[test]
 fn oci_layers_have_no_names_that_look_like_whiteouts() {
     let folder = tempfile::tempdir().unwrap();

@@ -196,13 +196,37 @@ fn contents_must_have_the_size_of_their_entry() {
 #[test]
 fn attributes_without_a_spelling_are_refused() {
     let mut entry = entries(false).remove(3).0;
-    for name in [&b""[..], b"user.a=b", b"user.\0"] {
+    for name in [&b""[..], b"user.\0"] {
         entry.metadata.xattrs = [(name.to_vec(), Vec::new())].into();
         assert!(matches!(
             Writer::new(Vec::new()).append(&entry, &mut io::empty()),
             Err(Error::XattrName { .. })
         ));
     }
+}
+
+/// GNU tar finds the names of attributes as they were, and so do we in what it writes.
+#[test]
+fn names_of_attributes_are_spelled_as_by_gnu_tar() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["user.a=b", "user.100%", "user.%3D", "user.new\nline"];
+    let (mut entry, contents) = entries(false).remove(3);
+    entry.metadata.xattrs = names.iter().map(|name| (name.as_bytes().to_vec(), b"=%3D".to_vec())).collect();
+    let archive = folder.path().join("ours.tar");
+    fs::write(&archive, write(&[(entry.clone(), contents)])).unwrap();
+    let extracted = folder.path().join("extracted");
+    fs::create_dir(&extracted).unwrap();
+    let xattrs = ["--xattrs", "--xattrs-include=*"];
+    run(Command::new("tar").args(xattrs).arg("-xf").arg(&archive).arg("-C").arg(&extracted));
+    let root = Root::open(&extracted, Links::Refuse).unwrap();
+    assert_eq!(root.lstat(&entry.path).unwrap().unwrap().metadata.xattrs, entry.metadata.xattrs);
+    let theirs = folder.path().join("theirs.tar");
+    let mut tar = Command::new("tar");
+    tar.args(["--format=pax"]).args(xattrs).arg("-cf").arg(&theirs).arg("-C").arg(&extracted);
+    run(tar.arg(entry.path.to_string()));
+    let theirs = fs::read(theirs).unwrap();
+    let member = Reader::new(&theirs[..]).next().unwrap().unwrap();
+    assert_eq!(member.entry.metadata.xattrs, entry.metadata.xattrs);
 }
 
 #[test]
