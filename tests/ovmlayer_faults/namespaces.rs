@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
-use testkit::{TestUser, output, processes_about, run, tool};
+use testkit::{TestUser, await_no_process_about, output, processes_about, run, tool};
 
 use crate::disk::{Kind, SmallDisk};
 use crate::stage::{Stage, names};
@@ -302,11 +302,16 @@ fn an_ordinary_users_process_that_is_killed() {
         let refused = message(&stage.output(["delete", "low"]));
         assert!(refused.contains("`p`"), "{refused}");
         message(&stage.output(["merge", "-l", "top", "-m", "q"]));
-        let holders = processes_about(stage.folder());
+        // By name as well: a child that another test has just forked has copies of this one's descriptors.
+        let is_holder = |pid: &u32| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "ovmlayer-holder\n")
+        };
+        let holders: Vec<u32> = processes_about(stage.folder()).into_keys().filter(is_holder).collect();
         assert!(!holders.is_empty(), "an ordinary user's merge point lives in a process");
-        for pid in holders.keys().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+        for pid in holders.into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
             let _ = kill_process(pid, Signal::KILL);
         }
+        await_no_process_about(stage.folder(), "after the kill", |_| false);
         stage.ok(next);
         assert_eq!(stage.output(["unmerge", "p"]).status.code(), Some(0));
         stage.ok(["unmerge", "q"]);

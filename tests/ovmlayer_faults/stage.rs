@@ -1,10 +1,12 @@
 //! A store with a small root filesystem, and the program on it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -218,8 +220,10 @@ impl<'u> Stage<'u> {
 
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
-        // Only what a test that failed left behind: what has to do with the folder was started by the test.
-        for pid in processes_about(self.folder.path()).into_keys() {
+        // Only what a test that failed left behind: a child that another test has just forked has copies of our descriptors,
+        // and so seems to have to do with the folder too.
+        let left = if thread::panicking() { processes_about(self.folder.path()) } else { BTreeMap::new() };
+        for pid in left.into_keys() {
             if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::KILL);
             }

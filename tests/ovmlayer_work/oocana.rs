@@ -287,8 +287,9 @@ fn an_executor_of_an_ordinary_user_is_killed() {
 /// Children in sessions of their own, and a program that ignores what can be ignored.
 const STUBBORN: &str = "setsid sleep 1000 & cd /root; cat > file < /dev/zero & \
                         bash -c 'trap \"\" TERM INT HUP; echo ready; while :; do sleep 1002; done'";
-/// A program that ends when it is told to.
-const OBEDIENT: &str = "setsid sleep 1000 & cd /root; echo ready; exec sleep 1003";
+/// A program that ends when it is told to. It says itself that it is ready: until then the interactive shell is there,
+/// which ignores SIGTERM.
+const OBEDIENT: &str = "setsid sleep 1000 & cd /root; exec sh -c 'echo ready; exec sleep 1003'";
 
 /// oocana ends an executor by `kill` of the process it started, waits for that, and takes the layer away.
 fn killed(who: &Who) {

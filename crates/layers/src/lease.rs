@@ -1,6 +1,6 @@
 //! Leases: who mounted a merge point, and with what, as far as the mount table of one namespace cannot tell.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -83,7 +83,7 @@ pub(crate) fn read(store: &Store, point: &PointName) -> Result<Option<(Lease, Fi
 
 /// Opens a lease as the process needs it that is going to keep the mount.
 pub(crate) fn open(path: &Path) -> Result<File> {
-    OpenOptions::new().read(true).write(true).open(path).map_err(Error::io("open", path))
+    File::open(path).map_err(Error::io("open", path))
 }
 
 /// Removes the lease of a merge point, if there is one.

@@ -52,9 +52,11 @@ pub struct Holder {
 /// Starts a process that enters namespaces of its own, calls `mount` there and keeps what it mounted.
 ///
 /// To be called while there is one thread, by a process that has not entered a user namespace of its own. `lease` is
-/// open for reading and writing; it must not be locked by flock(2), since the new process keeps it open. When
-/// this returns, the lease is held and all other descriptors of the caller's, such as that of a lock, are closed in the
-/// new process, which is in a session of its own. It lives until [`Holder::release`], whatever becomes of the caller.
+/// open for reading; it must not be locked by flock(2), since the new process keeps it open. The caller sees to it that
+/// nobody else calls this with the same lease at the same time.
+///
+/// When this returns, the lease is held and all other descriptors of the caller's, such as that of a lock, are closed in
+/// the new process, which is in a session of its own. It lives until [`Holder::release`], whatever becomes of the caller.
 ///
 /// # Errors
 /// When `mount` fails, with its error and that error's causes as text; when there is no namespace to be had, and
@@ -136,11 +138,13 @@ fn prepare<E: std::error::Error>(
     // Its number is closed next; nothing may close it again.
     std::mem::forget(null);
     raw::close_all_but(&[lease.as_fd(), answer.as_fd()].into_iter()).map_err(system("close descriptors"))?;
-    // Last: the lock would go when any other descriptor of the lease is closed.
-    rustix::fs::fcntl_lock(lease, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
-        Errno::ACCESS | Errno::AGAIN => "another process keeps it already; unmerge first".to_owned(),
-        errno => format!("cannot lock the lease: {errno}"),
-    })?;
+    let cannot_lock = |errno: Errno| format!("cannot lock the lease: {errno}");
+    if raw::lock_holder(lease.as_fd()).map_err(cannot_lock)?.is_some() {
+        return Err("another process keeps it already; unmerge first".to_owned());
+    }
+    // Last: the lock would go when any other descriptor of the lease is closed. A reader's lock, since one for writing takes
+    // a descriptor for writing, and that keeps a file system from being made read-only.
+    rustix::fs::fcntl_lock(lease, FlockOperation::NonBlockingLockShared).map_err(cannot_lock)?;
     // A name to be known by in lists of processes; it has no other use.
     let _ = rustix::thread::set_name(c"ovmlayer-holder");
     Ok(())

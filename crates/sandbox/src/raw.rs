@@ -164,14 +164,14 @@ pub(crate) fn block_all_but(signal: c_int) {
     }
 }
 
-/// The process that holds the write lock (`F_SETLK`) of a file: its id, or 0 or less for one in another pid namespace
+/// The process that holds a lock (`F_SETLK`) of a file: its id, or 0 or less for one in another pid namespace
 /// or on another machine. rustix has this call too, but takes such a number for an id.
 pub(crate) fn lock_holder(file: BorrowedFd<'_>) -> Result<Option<c_int>, Errno> {
     // SAFETY: an all-zero flock is valid and asks for the whole file; the kernel writes its answer to the live value.
     let lock = unsafe {
         let mut lock: libc::flock = std::mem::zeroed();
-        // A wish to read, by which the locks of readers do not count.
-        lock.l_type = libc::F_RDLCK as libc::c_short;
+        // A wish to write, against which the locks of readers stand too.
+        lock.l_type = libc::F_WRLCK as libc::c_short;
         if libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) < 0 {
             return Err(last_errno());
         }

@@ -59,9 +59,11 @@ pub fn base_rootfs() -> &'static BaseRootfs {
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(Path::parent).expect("the folder of a profile");
+    // The outermost one: the folder of a named target is marked too.
     let target = profile
         .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists())
+        .filter(|folder| folder.join("CACHEDIR.TAG").exists())
+        .last()
         .expect("cargo's target folder");
     let release = profile.ends_with("release");
     // Where cargo puts it depends on whether a target was named on the command line or in a configuration.

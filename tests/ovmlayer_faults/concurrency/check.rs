@@ -329,6 +329,10 @@ impl<'h> Model<'h> {
                 gone(std::slice::from_ref(layer))
             }
             (Action::Export { layers } | Action::Merge { layers, .. }, Reason::NoLayer) => gone(layers),
+            // Under a live merge point the layer goes on changing.
+            (Action::Export { layers }, Reason::Changed) => {
+                layers.iter().any(|layer| self.used_as_top[layer].values().any(|uses| uses.may_be(span)))
+            }
             (Action::Merge { point, .. }, Reason::PointExists) => self.live[point].may_be(span),
             (Action::Merge { layers, .. }, Reason::Used) => taken(&layers[layers.len() - 1..]),
             (Action::Merge { layers, .. }, Reason::External) => {

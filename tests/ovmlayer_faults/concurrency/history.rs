@@ -103,6 +103,8 @@ pub(crate) enum Reason {
     Busy,
     /// The layer lies in the external store, where it cannot be written to.
     External,
+    /// The layer changed while it was read.
+    Changed,
     /// The same layer is given twice.
     Twice,
     /// None of these.

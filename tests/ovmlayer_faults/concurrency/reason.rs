@@ -13,6 +13,7 @@ const WORDS: &[(&[&str], Reason)] = &[
     (&["cannot be the last one, which is written to"], Reason::External),
     (&["cannot copy into a layer in `", "it is read-only"], Reason::External),
     (&["is named twice"], Reason::Twice),
+    (&["it changed while it was read"], Reason::Changed),
 ];
 
 /// Reads a message.

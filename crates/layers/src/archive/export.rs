@@ -42,8 +42,8 @@ impl Engine {
         let sources = folders.iter().zip(layers).map(|(folder, name)| folder.source(name));
         let sources = sources.collect::<Result<Vec<_>>>()?;
         let (output, file) = Output::create(destination)?;
-        let entries =
-            pour(&sources, destination, dialect, &file).map_err(Error::archive("write", destination))?;
+        let entries = pour(&sources, destination, dialect, &file)
+            .map_err(|problem| Error::archive("write", destination)(problem.while_reading()))?;
         output.commit(&file)?;
         Ok(Exported { layers: layers.len(), entries })
     }

@@ -50,6 +50,11 @@ pub enum Problem {
         /// What is wrong, as a sentence.
         why: &'static str,
     },
+    /// Something is different from what it was a moment before.
+    #[error(
+        "it changed while it was read: unmerge where it is written to, or try again when nothing writes to it"
+    )]
+    Changed(#[source] tree::Error),
     /// The tar or what it holds cannot be read or written.
     #[error(transparent)]
     Tree(#[from] tree::Error),
@@ -68,9 +73,19 @@ impl Problem {
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
-            Self::Tree(error) => error.io_kind(),
+            Self::Tree(error) | Self::Changed(error) => error.io_kind(),
             Self::Io { source, .. } => Some(source.kind()),
             _ => None,
+        }
+    }
+
+    /// This problem, where it is one of writing what is being read: then an entry that is gone, or a file of another
+    /// size, comes from somebody who writes to the layer.
+    pub(crate) fn while_reading(self) -> Self {
+        match self {
+            Self::Tree(error @ tree::Error::SizeMismatch { .. }) => Self::Changed(error),
+            Self::Tree(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => Self::Changed(error),
+            other => other,
         }
     }
 
