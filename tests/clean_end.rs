@@ -8,15 +8,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use testkit::{Program, TestUser, run, tool};
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::{Program, Random, TestUser, await_no_process_about, number, processes_about, run, tool};
 
 const RECIPE: &str = "format = 1
 kind = \"rootfs\"
@@ -26,9 +23,6 @@ output = \"{arch}-ended.tar\"
 variant = \"essential\"
 distro = \"debian\"
 ";
-
-/// After this time a process of ours that still lives is one that stays.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn builds_of_root_end_cleanly() {
@@ -43,9 +37,9 @@ fn builds_of_an_ordinary_user_end_cleanly() {
 
 /// Ends this test's half of the builds and gives the counts.
 fn rounds(who: &str, stage: &Stage<'_>, half: u64) -> String {
-    let kills = number("OVMLAYER_KILLS").unwrap_or(6);
-    let seed = number("OVMLAYER_SEED").unwrap_or(1);
-    let mut random = Random(seed + half);
+    let kills = number("OVMLAYER_KILLS", 6);
+    let seed = number("OVMLAYER_SEED", 1);
+    let mut random = Random::new(seed + half);
     let mut ended = BTreeMap::new();
     for round in 0..kills.div_ceil(2) {
         let end = match round % 3 {
@@ -68,11 +62,6 @@ fn rounds(who: &str, stage: &Stage<'_>, half: u64) -> String {
     assert!(ended.keys().any(|outcome| outcome.ends_with("ended")), "no build was ended: {ended:?}");
     let counts: Vec<String> = ended.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
     format!("soak: clean end as {who}: {} builds, {}, seed {seed}", kills.div_ceil(2), counts.join(", "))
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let value = std::env::var(variable).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is `{value}`, not a number")))
 }
 
 /// What is sent to a build.
@@ -173,7 +162,12 @@ impl<'u> Stage<'u> {
     fn round(&self, name: &str, end: End, moment: usize) -> bool {
         let out = self.out("out");
         let ended = self.build("out", moment, Some(end));
-        self.nothing_is_left(name);
+        await_no_process_about(self.program.folder(), name, |_| false);
+        assert_eq!(
+            mounts_about(self.program.folder()),
+            Vec::<String>::new(),
+            "{name}: these mounts are left"
+        );
         let found = digests(&out);
         let completed = ended.status.success();
         if completed {
@@ -219,21 +213,6 @@ impl<'u> Stage<'u> {
             assert!(whole || temporary, "{name}: `{file}` is left in the output folder");
         }
     }
-
-    /// No process of ours lives, and nothing of ours is mounted anywhere.
-    fn nothing_is_left(&self, name: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = processes_about(self.program.folder());
-            if left.is_empty() {
-                return;
-            }
-            for pid in left.keys() {
-                wait_for(*pid, deadline);
-            }
-            assert!(Instant::now() < deadline, "{name}: these processes are left: {left:#?}");
-        }
-    }
 }
 
 struct Ended {
@@ -267,6 +246,13 @@ fn names(folder: &Path) -> Vec<String> {
     names.collect()
 }
 
+/// What is mounted beneath `folder` or from it, in the namespace of the machine.
+fn mounts_about(folder: &Path) -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
+    let folder = folder.to_string_lossy();
+    table.lines().filter(|line| line.contains(&*folder)).map(str::to_owned).collect()
+}
+
 /// The files in `folder` with their SHA-256.
 fn digests(folder: &Path) -> BTreeMap<String, String> {
     let digest = |name: &String| {
@@ -274,48 +260,4 @@ fn digests(folder: &Path) -> BTreeMap<String, String> {
         String::from_utf8_lossy(&sum).split_whitespace().next().unwrap_or_default().to_owned()
     };
     names(folder).into_iter().map(|name| (name.clone(), digest(&name))).collect()
-}
-
-/// The processes, but this one, that have anything to do with `folder`, and what that is.
-fn processes_about(folder: &Path) -> BTreeMap<u32, String> {
-    let needle = folder.to_string_lossy().into_owned();
-    let about = |process: &Path| -> Option<String> {
-        let links = ["cwd", "root", "exe"].map(|name| fs::read_link(process.join(name)).ok());
-        let open = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-        let open = open.map(|entry| fs::read_link(entry.path()).ok());
-        let links = links.into_iter().chain(open).flatten().map(|path| path.to_string_lossy().into_owned());
-        let texts = ["cmdline", "environ", "mountinfo"].map(|name| fs::read(process.join(name)).ok());
-        let texts = texts.into_iter().flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        links.chain(texts).find(|text| text.contains(&needle))
-    };
-    let own = std::process::id();
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
-    pids.filter(|pid| *pid != own)
-        .filter_map(|pid| Some((pid, about(&Path::new("/proc").join(pid.to_string()))?)))
-        .collect()
-}
-
-/// Waits until a process is gone, or `deadline`.
-fn wait_for(pid: u32, deadline: Instant) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    // One that is gone already is what is waited for.
-    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    let left = deadline.saturating_duration_since(Instant::now());
-    let left = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(0), tv_nsec: 0 };
-    let mut handles = [PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)];
-    poll(&mut handles, Some(&left)).expect("poll");
-}
-
-/// Numbers that are the same for the same seed (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end.max(1)
-    }
 }

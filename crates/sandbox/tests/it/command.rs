@@ -84,7 +84,6 @@ fn processes_left_behind_end_with_the_command() {
 #[test]
 fn a_killed_caller_leaves_nothing() {
     for_everyone(|root| {
-        let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let marker = format!("{}", 1_000_000 + std::process::id());
         let script = "setsid sleep 1000 & echo ready; sleep 1000";
         let mut command = root.command(&["--env", "PATH=/bin", "ROOT", "sh", "-c", script, &marker]);
@@ -100,7 +99,9 @@ fn a_killed_caller_leaves_nothing() {
         // All that were inside hold the other end; this returns when the last of them is gone.
         output.read_to_string(&mut line).unwrap();
         assert!(!process_with(&marker), "a process is left");
-        assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
+        // Other programs of the machine may mount meanwhile.
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(root.path().to_str().unwrap()), "a mount is left: {mounts}");
         fs::remove_dir_all(root.path()).unwrap();
     });
 }

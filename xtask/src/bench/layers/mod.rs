@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::timing::{once, quietly, spread};
 use super::{build, publish};
-use crate::step::{seconds, step};
+use crate::step::step;
 use crate::{Error, needs, report};
 use stage::Stage;
 
@@ -101,7 +101,11 @@ fn measure(contest: &Contest, stage: &Stage, options: &Options) -> Result<Vec<Ou
     }
     for outcome in &outcomes {
         if let Some((median, ..)) = spread(&outcome.times) {
-            report::line(&format!("{}: {} in the median of {rounds}", outcome.program, seconds(median)));
+            report::line(&format!(
+                "{}: {} in the median of {rounds}",
+                outcome.program,
+                page::milliseconds(median)
+            ));
         }
     }
     Ok(outcomes)

@@ -1,5 +1,7 @@
 //! The section with the results.
 
+use std::time::Duration;
+
 use super::Outcome;
 use super::spread;
 use crate::machine;
@@ -37,6 +39,11 @@ fn row(outcome: &Outcome, all: &[Outcome]) -> String {
         [median, least, most].map(|time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
     let (situation, program, runs) = (&outcome.situation, outcome.program, outcome.times.len());
     format!("| {situation} | {program} | {median} | {least} – {most} | {runs} | {ratio} |\n")
+}
+
+/// A time, of which most here are short.
+pub(super) fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
 const METHOD: &str = "

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use testkit::Random;
+
 use super::quietly;
 use crate::Error;
 use crate::step::root;
@@ -79,7 +81,7 @@ impl Stage {
     /// Writes the large tree into `folder`: sizes from nothing to 40 kB, contents that compress about as well as programs do.
     pub(super) fn large_tree(&self, folder: &Path) -> Result<(), Error> {
         const PER_FOLDER: usize = 100;
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         let mut contents = vec![0_u8; 2 * BYTES / FILES + 8];
         for number in 0..FILES {
             let folder =
@@ -89,12 +91,12 @@ impl Stage {
             }
             // Pairs of files have 40 kB together, so that the sum is exact.
             let length = match number % 2 {
-                0 => (random.next() % (2 * BYTES / FILES) as u64) as usize,
+                0 => random.below((2 * BYTES / FILES) as u64) as usize,
                 _ => 2 * BYTES / FILES - contents_length(&folder, number)?,
             };
             for chunk in contents[..length.next_multiple_of(8)].chunks_mut(8) {
                 // Half of the bits are random.
-                chunk.copy_from_slice(&(random.next() & 0x0f0f_0f0f_0f0f_0f0f).to_le_bytes());
+                chunk.copy_from_slice(&(random.below(u64::MAX) & 0x0f0f_0f0f_0f0f_0f0f).to_le_bytes());
             }
             let path = folder.join(format!("f{number}"));
             let written = File::create_new(&path).and_then(|mut file| file.write_all(&contents[..length]));
@@ -114,17 +116,4 @@ fn contents_length(folder: &Path, number: usize) -> Result<usize, Error> {
 /// Makes a folder and those above it.
 pub(super) fn make(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(Error::io(format!("make {}", folder.display())))
-}
-
-/// Numbers that are the same in every run (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
 }
