@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use crate::layer::find_in;
+use crate::layer::{copies_in, find_in};
 use crate::lock::{Access, LayerLock};
 use crate::staging::{self, Trash, TrashFolder};
 use crate::store::{MOVING, Role, Store};
@@ -27,18 +27,61 @@ impl Engine {
     /// # Errors
     /// [`Error::Used`] when a live merge point has it; [`Error::ReadOnly`].
     pub fn delete(&self, name: &LayerName) -> Result<Deleted> {
-        self.refuse_used(name)?;
-        let mut deleted = Deleted::Missing;
         let (fixed, writable): (Vec<_>, Vec<_>) =
             self.stores().iter().partition(|store| store.role() == Role::ReadOnly);
-        // The one that is found first goes last: another one must not come to light under its name meanwhile.
-        for store in writable.into_iter().rev().chain(fixed) {
-            if self.delete_from(store, name)? == Deleted::Gone {
-                deleted = Deleted::Gone;
+        let deleted = loop {
+            if let Some(deleted) = self.delete_copies(&writable, name)? {
+                break deleted;
+            }
+        };
+        self.sweep();
+        for store in fixed {
+            if find_in(store, name)?.is_some() {
+                store.writable("delete a layer")?;
             }
         }
-        self.sweep();
         Ok(deleted)
+    }
+
+    /// Removes every copy of a layer in these stores, all or none; `None` when something has changed meanwhile.
+    ///
+    /// In one step for everybody else: a layer that is made under this name as soon as it is free is another one.
+    fn delete_copies(&self, stores: &[&Arc<Store>], name: &LayerName) -> Result<Option<Deleted>> {
+        let copies = copies_of(stores, name)?;
+        if copies.is_empty() {
+            return Ok(Some(Deleted::Missing));
+        }
+        let mut locks = Vec::with_capacity(copies.len());
+        for layer in &copies {
+            layer.store.writable("delete a layer")?;
+            locks.extend(LayerLock::wait(&layer.path, Access::Exclusive)?);
+        }
+        let gate = self.runtime().lock()?;
+        let there: Vec<_> = copies_of(stores, name)?.into_iter().map(|layer| layer.path).collect();
+        let same = copies.iter().map(|layer| &layer.path).eq(&there)
+            && locks.len() == copies.len()
+            && copies.iter().zip(&locks).all(|(layer, lock)| lock.is_at(&layer.path));
+        if !same {
+            return Ok(None);
+        }
+        let usage = self.usage(&gate)?;
+        copies.iter().try_for_each(|layer| usage.refuse_layer("delete", layer))?;
+        let mut trash = Vec::with_capacity(copies.len());
+        // The one that is found first goes last: should we be killed in between, it is the one that stays.
+        for layer in copies.iter().rev() {
+            if layer.store.role() == Role::Runtime {
+                trash.push(Trash::take(&layer.store, &layer.path, &gate)?);
+            } else {
+                let there = layer.store.lock()?;
+                trash.push(Trash::take(&layer.store, &layer.path, &there)?);
+            }
+        }
+        // A move that had begun is over.
+        let _ = fs::remove_file(self.runtime().path(MOVING).join(name));
+        // Removing takes its time, and keeps nobody waiting for the store.
+        drop(gate);
+        drop(trash);
+        Ok(Some(Deleted::Gone))
     }
 
     /// Unmounts all merge points of the runtime store, also those of other containers on the same volume, and removes all
@@ -95,34 +138,6 @@ impl Engine {
         Ok(refused)
     }
 
-    /// Refuses to delete a layer of which any copy is in use, before the first one is gone.
-    fn refuse_used(&self, name: &LayerName) -> Result<()> {
-        let mut copies = Vec::new();
-        for store in self.stores() {
-            copies.extend(find_in(store, name)?);
-        }
-        if copies.len() < 2 {
-            return Ok(());
-        }
-        let gate = self.runtime().lock()?;
-        let usage = self.usage(&gate)?;
-        copies.iter().try_for_each(|layer| usage.refuse_layer("delete", layer))
-    }
-
-    fn delete_from(&self, store: &Arc<Store>, name: &LayerName) -> Result<Deleted> {
-        let mut deleted = Deleted::Missing;
-        while let Some(layer) = find_in(store, name)? {
-            store.writable("delete a layer")?;
-            // When it has gone meanwhile, there may be a new one.
-            let Some(lock) = LayerLock::wait(&layer.path, Access::Exclusive)? else { continue };
-            self.discard(&layer, &lock)?;
-            // A move that had begun is over.
-            let _ = fs::remove_file(self.runtime().path(MOVING).join(name));
-            deleted = Deleted::Gone;
-        }
-        Ok(deleted)
-    }
-
     /// Removes what killed processes left; that it cannot be removed is no reason to fail.
     fn sweep(&self) {
         for store in self.stores().iter().filter(|store| store.role() != Role::ReadOnly) {
@@ -133,19 +148,13 @@ impl Engine {
             self.sweep_works(None, &gate);
         }
     }
+}
 
-    /// Removes a layer that the caller has locked exclusively.
-    fn discard(&self, layer: &Layer, _lock: &LayerLock) -> Result<()> {
-        let runtime = self.runtime().lock()?;
-        self.usage(&runtime)?.refuse_layer("delete", layer)?;
-        let trash = if layer.store.role() == Role::Runtime {
-            Trash::take(&layer.store, &layer.path, &runtime)?
-        } else {
-            let gate = layer.store.lock()?;
-            Trash::take(&layer.store, &layer.path, &gate)?
-        };
-        drop(runtime);
-        drop(trash);
-        Ok(())
+/// The copies of a layer in these stores, in the order in which they are found.
+fn copies_of(stores: &[&Arc<Store>], name: &LayerName) -> Result<Vec<Layer>> {
+    let mut copies = Vec::new();
+    for store in stores {
+        copies.extend(copies_in(store, name)?);
     }
+    Ok(copies)
 }

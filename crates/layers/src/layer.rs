@@ -261,7 +261,7 @@ pub(crate) fn find_in(store: &Arc<Store>, name: &LayerName) -> Result<Option<Lay
 
 /// The layers of that name in one store: a folder, then an archive, of which there is one at most, unless a command
 /// was killed that put one in the place of the other.
-fn copies_in(store: &Arc<Store>, name: &LayerName) -> Result<Vec<Layer>> {
+pub(crate) fn copies_in(store: &Arc<Store>, name: &LayerName) -> Result<Vec<Layer>> {
     let found = |path, archived| Layer { name: name.clone(), store: Arc::clone(store), path, archived };
     let path = store.layer_path(name);
     let mut copies = Vec::new();
