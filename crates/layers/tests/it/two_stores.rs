@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 
-use ovmlayer_layers::{Access, Deleted, Engine, Error};
+use ovmlayer_layers::{Deleted, Engine, Error};
 
 use crate::place::{Place, layer, layers, point};
 
@@ -60,7 +60,7 @@ fn what_is_published_ends_an_interrupted_move() {
 }
 
 #[test]
-fn of_two_copies_the_one_that_is_found_goes_last() {
+fn two_copies_go_together() {
     let place = Place::root();
     let engine = moved(&place);
     let outside = place.external().join("layer_dir/a");
@@ -71,17 +71,8 @@ fn of_two_copies_the_one_that_is_found_goes_last() {
     assert!(matches!(engine.delete(&layer("a")), Err(Error::Used { .. })));
     assert!(outside.is_dir(), "all or nothing");
     engine.unmerge(&point("m")).unwrap();
-    // While a reader keeps the newer copy, the older one is gone already.
-    let reader = engine.lock(&layers(["a"]), Access::Shared).unwrap();
-    std::thread::scope(|scope| {
-        let deleter = scope.spawn(|| engine.delete(&layer("a")));
-        while outside.exists() {
-            std::thread::yield_now();
-        }
-        assert_eq!(engine.locate(&layer("a")).unwrap().path, place.layer("a"));
-        drop(reader);
-        assert_eq!(deleter.join().unwrap().unwrap(), Deleted::Gone);
-    });
+    assert_eq!(engine.delete(&layer("a")).unwrap(), Deleted::Gone);
+    assert!(!outside.exists() && !place.layer("a").exists(), "both");
     assert!(engine.find(&layer("a")).unwrap().is_none());
     place.assert_clean();
 }
