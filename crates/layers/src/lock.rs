@@ -132,6 +132,8 @@ fn is_at(file: &File, path: &Path) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, RenameFlags};
+
     use super::*;
 
     #[test]
@@ -151,13 +153,14 @@ mod tests {
     #[test]
     fn who_waited_for_a_layer_that_was_replaced_gets_the_new_one() {
         let folder = tempfile::tempdir().unwrap();
-        let layer = folder.path().join("l");
+        let (layer, new) = (folder.path().join("l"), folder.path().join("new"));
         std::fs::create_dir(&layer).unwrap();
+        std::fs::create_dir(&new).unwrap();
         let held = LayerLock::wait(&layer, Access::Exclusive).unwrap().unwrap();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| LayerLock::wait(&layer, Access::Exclusive).unwrap().unwrap());
-            std::fs::rename(&layer, folder.path().join("old")).unwrap();
-            std::fs::create_dir(&layer).unwrap();
+            // In one step, as the store does it: there is always something of that name.
+            rustix::fs::renameat_with(CWD, &layer, CWD, &new, RenameFlags::EXCHANGE).unwrap();
             drop(held);
             let got = waiter.join().unwrap();
             assert!(is_at(got.file(), &layer).unwrap());
