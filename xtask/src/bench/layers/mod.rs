@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// not written.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Folder for stores, trees and archives; a fast file system with 12 GB of space that can be an overlay's upper.
+    /// Folder for stores, trees and archives; a fast file system with 45 GB of space that can be an overlay's upper.
     #[arg(long)]
     scratch: Option<PathBuf>,
 }
