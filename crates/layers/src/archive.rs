@@ -8,6 +8,7 @@
 //! resolved beneath the layer's folder by the kernel, nothing is followed, sizes are bounded by [`limits`].
 
 mod archiver;
+mod early;
 mod export;
 mod import;
 mod manifest;

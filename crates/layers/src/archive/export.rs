@@ -1,11 +1,12 @@
 //! Layers of the stores into a file.
 
-use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tree::codec::{Encoder, Format};
 use tree::{Links, Root};
 
+use super::early::write_early;
 use super::output::Output;
 use super::{Dialect, Problem, Source, threads, write, write_oci};
 use crate::lock::Access;
@@ -42,8 +43,14 @@ impl Engine {
         let sources = folders.iter().zip(layers).map(|(folder, name)| folder.source(name));
         let sources = sources.collect::<Result<Vec<_>>>()?;
         let (output, file) = Output::create(destination)?;
-        let entries = pour(&sources, destination, dialect, &file)
-            .map_err(|problem| Error::archive("write", destination)(problem.while_reading()))?;
+        let write = |sink: &mut (dyn Write + Send)| pour(&sources, destination, dialect, sink);
+        let entries = if output.is_straight() {
+            write(&mut &file)
+        } else {
+            write_early(&file, |mut early| write(&mut early))
+        };
+        let entries =
+            entries.map_err(|problem| Error::archive("write", destination)(problem.while_reading()))?;
         output.commit(&file)?;
         Ok(Exported { layers: layers.len(), entries })
     }
@@ -73,9 +80,14 @@ impl Folder {
 }
 
 /// Writes and compresses.
-fn pour(sources: &[Source<'_>], name: &Path, dialect: Dialect, file: &File) -> Result<u64, Problem> {
+fn pour(
+    sources: &[Source<'_>],
+    name: &Path,
+    dialect: Dialect,
+    sink: &mut (dyn Write + Send),
+) -> Result<u64, Problem> {
     let format = Format::from_file_name(&name.to_string_lossy());
-    let encoder = Encoder::new(format, file, threads()).map_err(Problem::io("compress"))?;
+    let encoder = Encoder::new(format, sink, threads()).map_err(Problem::io("compress"))?;
     let (encoder, entries) = match (dialect, sources) {
         (Dialect::Oci, [source]) => write_oci(source, encoder)?,
         _ => write(sources, encoder)?,

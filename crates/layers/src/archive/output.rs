@@ -74,9 +74,14 @@ impl Output {
         }
     }
 
+    /// Whether what is written goes straight to somebody, who has it then.
+    pub(super) fn is_straight(&self) -> bool {
+        matches!(self.state, State::Straight)
+    }
+
     /// Makes what was written durable and gives it its name.
     pub(super) fn commit(mut self, file: &File) -> Result<()> {
-        if matches!(self.state, State::Straight) {
+        if self.is_straight() {
             return Ok(());
         }
         file.sync_all().map_err(Error::io("write", &self.path))?;
