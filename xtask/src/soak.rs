@@ -31,7 +31,7 @@ const COUNTS: &[(&str, &str)] = &[
     ("OVMLAYER_FUZZ_ROUNDS", "1000000"),
     ("OVMLAYER_LAYER_KILLS", "500"),
     ("OVMLAYER_LAYER_OPERATIONS", "2000"),
-    ("PROPTEST_CASES", "4096"),
+    ("PROPTEST_CASES", "1024"),
 ];
 
 impl Part {

@@ -65,7 +65,7 @@ fn same_for_made_up_archives() {
             println!("  in the archive\n{index}");
         }
     }
-    println!("made up: {tally}");
+    println!("soak: same set as apt, made-up archives: {tally}");
     assert_eq!(tally.differ, 0);
 }
 
@@ -87,7 +87,7 @@ fn compare(suite: Suite, architecture: &str, count: usize) {
     for (set, apt) in sets.iter().zip(answers) {
         tally.count(set, apt, ours(&universe, set));
     }
-    println!("{} {architecture}: {tally}", suite.name);
+    println!("soak: same set as apt, {} {architecture}: {tally}", suite.name);
     assert!(tally.differ * 100 < count, "{} of {count} sets differ from apt's answer", tally.differ);
     assert!(
         tally.resolved * 300 >= count * 250,
