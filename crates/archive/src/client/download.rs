@@ -7,8 +7,8 @@ use std::time::Duration;
 use cache::{Claim, Digest, Partial};
 
 use super::{Client, Event, failed, parallel};
-use crate::http::{Failure, Request, Sink, Size, without_password};
 use crate::{Error, Result};
+use http::{Failure, Request, Sink, Size, without_password};
 
 /// How often to look whether another process has finished the file that both want.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -6,9 +6,9 @@ use cache::{Cache, Digest, Hasher};
 use tree::codec::{Format, decoder};
 
 use super::{Archive, Client, Download, Event, parallel};
-use crate::http::without_password;
 use crate::release::{ReleaseFile, ReleaseProblem};
 use crate::{Error, Result};
+use http::without_password;
 
 /// The kind of cache records that lead from the digest of an index, as the archive has it, to the digest of our copy.
 const RECORD: &str = "index-zstd";

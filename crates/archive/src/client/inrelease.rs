@@ -3,11 +3,11 @@
 use cache::Digest;
 
 use super::{Archive, Client, Event, failed, parallel};
-use crate::http::{Failure, Fetched, Request, Sink, Size, Validators, without_password};
 use crate::keyring::Signed;
 use crate::release::{Expected, Release, ReleaseProblem};
 use crate::source::Source;
 use crate::{Error, Result};
+use http::{Failure, Fetched, Request, Sink, Size, Validators, without_password};
 
 /// Debian's sid has 200 kB.
 const SIZE_LIMIT: u64 = 16 << 20;

@@ -12,7 +12,7 @@ use reqwest::header::{
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::{Instant, timeout};
 
-use super::{Failure, Fetched, Http, Request, Sink, Size, Status, Validators};
+use crate::{Failure, Fetched, Http, Request, Sink, Size, Status, Validators};
 
 /// How long a wish to stop may go unnoticed.
 const TICK: Duration = Duration::from_millis(50);

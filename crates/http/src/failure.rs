@@ -44,7 +44,7 @@ pub enum Failure {
         promised: u64,
     },
     /// The server has a file of another length.
-    #[error("the server offers {offered} bytes, but the archive's index promises {promised}")]
+    #[error("the server offers {offered} bytes, but {promised} are promised")]
     WrongSize {
         /// What the server says.
         offered: u64,
@@ -59,7 +59,7 @@ pub enum Failure {
     },
     /// The bytes are others.
     #[error(
-        "the file has SHA-256 {found}, but the archive's index promises {expected}: it was altered, or the mirror is being updated"
+        "the file has SHA-256 {found}, but {expected} is promised: it was altered, or the mirror is being updated"
     )]
     WrongDigest {
         /// What the index says.

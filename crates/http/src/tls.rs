@@ -6,7 +6,7 @@ use reqwest::Client;
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{Failure, Options};
+use crate::{Failure, Options};
 
 /// Names the program to servers, as RFC 9110, section 10.1.5, asks.
 const USER_AGENT: &str = concat!("ovmlayer-rootfs/", env!("CARGO_PKG_VERSION"));

@@ -1,10 +1,11 @@
-//! Fetching one file: `http`, `https`, `file` and `copy` addresses, proxies, retries, resumption, bounds.
+//! Fetching files: `http`, `https`, `file` and `copy` addresses, proxies, retries, resumption, bounds.
 //!
 //! What enters: an address, a bound, and a [`Sink`] that takes the bytes (and may hold a part of them already). What
 //! leaves: whether the sink now holds all of them, or a [`Failure`] that a caller can match. Nothing here judges the
 //! bytes: digests are the caller's business.
 
 mod apt_conf;
+mod cancel;
 mod failure;
 mod local;
 mod proxy;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use reqwest::{Client, Url};
 use tokio::runtime::Runtime;
 
-use crate::Cancel;
+pub use cancel::Cancel;
 pub use failure::{Failure, Status};
 pub use proxy::Proxies;
 
