@@ -8,7 +8,6 @@ mod download;
 mod events;
 mod indices;
 mod inrelease;
-mod parallel;
 
 use std::sync::Arc;
 

@@ -12,6 +12,14 @@ pub enum Failure {
     /// The server said no.
     #[error("the server answered {0}")]
     Status(Status),
+    /// The server is busy, and asks for more patience than there is.
+    #[error("the server answered {status} and asks to come back in {} s", wait.as_secs())]
+    Busy {
+        /// What it answered.
+        status: Status,
+        /// How long it wants to be left alone.
+        wait: Duration,
+    },
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(String),

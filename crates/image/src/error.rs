@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::registry::RegistryError;
+use crate::Platform;
+
 /// What can go wrong with images.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -64,6 +67,19 @@ pub enum Error {
         /// The tags that are there.
         tags: Vec<String>,
     },
+    /// There is no image for a platform.
+    #[error("{place} has no image for {wanted}: {}", platforms_there(found))]
+    NoPlatform {
+        /// Where it was looked for.
+        place: String,
+        /// What was asked for.
+        wanted: Platform,
+        /// What there is.
+        found: Vec<String>,
+    },
+    /// A registry cannot be used.
+    #[error(transparent)]
+    Registry(#[from] Box<RegistryError>),
     /// A file or folder cannot be used.
     #[error("cannot {operation} {}", path.display())]
     Io {
@@ -93,6 +109,12 @@ impl Error {
     }
 }
 
+impl From<RegistryError> for Error {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(Box::new(error))
+    }
+}
+
 fn no_image(wanted: Option<&str>, several: bool) -> String {
     match (wanted, several) {
         (Some(tag), false) => format!("no image `{tag}`"),
@@ -104,4 +126,8 @@ fn no_image(wanted: Option<&str>, several: bool) -> String {
 
 fn tags_there(tags: &[String]) -> String {
     if tags.is_empty() { "it has no tags".to_owned() } else { format!("its tags are {}", tags.join(", ")) }
+}
+
+fn platforms_there(found: &[String]) -> String {
+    if found.is_empty() { "it has no images at all".to_owned() } else { format!("it has {}", found.join(", ")) }
 }

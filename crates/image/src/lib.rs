@@ -8,20 +8,25 @@
 //!   distribution specifications.
 //! * [`Blobs`]: where contents are read from, whatever that is; [`Verified`]: a reader that notices other bytes.
 //! * [`Target`]: where images are written to; [`Layout`] is both.
+//! * [`registry`]: repositories of registries, which are both as well; [`copy`](mod@copy): images from one place to another.
 //!
 //! The crate knows nothing of packages, recipes and sandboxes.
 
 mod blobs;
 mod config;
+pub mod copy;
 mod descriptor;
 pub mod digest;
 mod error;
+pub mod events;
 mod layout;
 mod location;
 mod manifest;
 pub mod media;
 mod platform;
 mod reference;
+mod referrers;
+pub mod registry;
 mod target;
 
 pub use blobs::{Blobs, Place, Verified, read_small};
@@ -33,4 +38,6 @@ pub use location::Location;
 pub use manifest::{Index, Manifest};
 pub use platform::Platform;
 pub use reference::{Reference, ReferenceSyntax};
+pub use referrers::Referrers;
+pub use registry::RegistryError;
 pub use target::Target;
