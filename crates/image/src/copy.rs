@@ -196,7 +196,7 @@ struct Counted<'a> {
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.work.cancel.is_cancelled() {
-            return Err(io::Error::new(io::ErrorKind::Other, "stopped on request"));
+            return Err(io::Error::other("stopped on request"));
         }
         let count = self.inner.read(buffer)?;
         let bytes = i64::try_from(count).unwrap_or(i64::MAX);

@@ -127,13 +127,13 @@ impl Registry {
             registry: self.name.clone(),
             status: answer.status.into(),
             who: identity.name(),
-            detail: super::error::detail(&answer.body),
-            hint: self.hint(&identity, answer.status),
+            advice: self.advice(&identity, answer.status, &answer.body),
         }
     }
 
-    pub(super) fn hint(&self, identity: &Identity, status: u16) -> String {
-        match (identity, status) {
+    /// What the registry says in the `body` of a refusal, and what to do about it.
+    pub(super) fn advice(&self, identity: &Identity, status: u16, body: &[u8]) -> String {
+        let hint = match (identity, status) {
             (Identity::Anonymous, _) => format!(
                 "log in with `--creds USER` or with a tool that writes `auth.json` or `config.json`, such as `skopeo login {}`",
                 self.name
@@ -143,7 +143,8 @@ impl Registry {
             }
             (_, 401) => format!("log in again: the token may have run out (`skopeo login {}`)", self.name),
             _ => "ask who runs the repository for the right to do so, and check its name".to_owned(),
-        }
+        };
+        format!("{}; {hint}", super::error::detail(body))
     }
 }
 

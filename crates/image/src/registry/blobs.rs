@@ -51,13 +51,10 @@ impl Repository {
     fn fetch(&self, blob: &Descriptor) -> Result<File> {
         let mut whole = 0;
         loop {
-            let mut partial = match self.claim(&blob.digest)? {
+            let partial = match self.claim(&blob.digest)? {
                 Claim::Present(file) => return Ok(file),
                 Claim::Mine(partial) => partial,
             };
-            if partial.len() > blob.size {
-                partial.restart()?;
-            }
             // What an earlier run began may not fit: that is no fault of the registry's.
             whole += u32::from(partial.is_empty());
             self.received(partial.len(), false);

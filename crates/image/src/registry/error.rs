@@ -22,7 +22,7 @@ pub enum RegistryError {
         hint: &'static str,
     },
     /// The registry does not let us.
-    #[error("cannot {action}: {registry} answered {status} to {who}{detail}; {hint}")]
+    #[error("cannot {action}: {registry} answered {status} to {who}{advice}")]
     Denied {
         /// What was being done, with what.
         action: String,
@@ -32,10 +32,8 @@ pub enum RegistryError {
         status: Status,
         /// As whom we asked.
         who: String,
-        /// What the registry says about it.
-        detail: String,
-        /// What to do about it.
-        hint: String,
+        /// What the registry says about it, and what to do.
+        advice: String,
     },
     /// The repository is not there.
     #[error("there is no repository `{repository}` in {registry}, or it is not shown to {who}; check the name{hint}")]

@@ -162,7 +162,11 @@ impl Registry {
             let url = format!("{base}/v2/");
             self.http.call(&Call { repeatable, ..Call::new(Method::Get, &url) })
         };
-        let first = ask(&plain, false);
+        let mut first = ask(&plain, false);
+        if matches!(first, Err(Failure::Broken(_))) {
+            // Perhaps by chance.
+            first = ask(&plain, false);
+        }
         match &first {
             // What servers with TLS answer to those who speak without it.
             Ok(answer) if answer.status == 400 => {}

@@ -116,8 +116,7 @@ impl Registry {
                 registry: format!("the token server {}", http::without_password(realm)),
                 status: answer.status.into(),
                 who: identity.name(),
-                detail: super::error::detail(&answer.body),
-                hint: self.hint(&identity, 401),
+                advice: self.advice(&identity, 401, &answer.body),
             });
         }
         let action = format!("{}: cannot get a token from {}", wanted.action, http::without_password(realm));

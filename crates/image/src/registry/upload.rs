@@ -1,7 +1,7 @@
 //! Contents into a repository: taken over from another one, in one piece, or in chunks that go on after a break
 //! (distribution specification, "Pushing Blobs", "Pushing a blob in chunks", "Mounting a blob from another repository").
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
@@ -74,25 +74,7 @@ impl Repository {
         };
         let chunk = self.registry.options.chunk.max(session.least).max(1);
         let mut upload = Upload { repository: self, blob, action: &action, url: session.url, offset: 0 };
-        let mut contents = Verified::new(contents, blob);
-        let mut read = || {
-            read_chunk(&mut contents, chunk).map_err(|source| Error::Read {
-                what: blob.digest_text(),
-                place: "where it is pushed from".to_owned(),
-                source,
-            })
-        };
-        let sent = (|| {
-            let mut chunk = read()?;
-            if chunk.len() as u64 == blob.size {
-                return Ok(upload.finish(&chunk)?);
-            }
-            while !chunk.is_empty() {
-                upload.send(&chunk)?;
-                chunk = read()?;
-            }
-            Ok(upload.finish(&Bytes::new())?)
-        })();
+        let sent = upload.send_all(&mut Verified::new(contents, blob), chunk);
         match &sent {
             Ok(()) => self.record(blob),
             // Registries throw unfinished uploads away after some days; sooner is politer.
@@ -148,13 +130,6 @@ fn location(action: &str, answer: &Answer) -> Result<Option<String>, RegistryErr
     answer.header("location").map(follow).transpose()
 }
 
-/// As many bytes as there are, up to `length`.
-fn read_chunk(contents: &mut impl Read, length: usize) -> io::Result<Bytes> {
-    let mut chunk = Vec::new();
-    contents.take(length as u64).read_to_end(&mut chunk)?;
-    Ok(chunk.into())
-}
-
 /// A content on its way.
 struct Upload<'a> {
     repository: &'a Repository,
@@ -167,6 +142,30 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
+    /// Sends everything, in one piece if it fits into a chunk.
+    fn send_all(&mut self, contents: &mut impl Read, length: usize) -> Result<()> {
+        let mut chunk = self.read_chunk(contents, length)?;
+        if chunk.len() as u64 == self.blob.size {
+            return Ok(self.finish(&chunk)?);
+        }
+        while !chunk.is_empty() {
+            self.send(&chunk)?;
+            chunk = self.read_chunk(contents, length)?;
+        }
+        Ok(self.finish(&Bytes::new())?)
+    }
+
+    /// As many bytes as there are, up to `length`.
+    fn read_chunk(&self, contents: &mut impl Read, length: usize) -> Result<Bytes> {
+        let mut chunk = Vec::new();
+        contents.take(length as u64).read_to_end(&mut chunk).map_err(|source| Error::Read {
+            what: self.blob.digest_text(),
+            place: "where it is pushed from".to_owned(),
+            source,
+        })?;
+        Ok(chunk.into())
+    }
+
     /// Sends the bytes that come next.
     fn send(&mut self, chunk: &Bytes) -> Result<(), RegistryError> {
         let start = self.offset;
