@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use image::{Blobs as _, Config, Descriptor, Index, Layout, Manifest, Platform, Process, RootFs, Target as _, media};
+use image::{
+    Blobs as _, Config, Descriptor, Index, Layout, Manifest, Platform, Process, RootFs, Target as _, media,
+};
 use serde_json::Value;
 use testkit::{Certificate, Program, Registry, RegistrySetup};
 
@@ -113,7 +115,10 @@ fn who_asks_over_which_line() {
     assert!(message.contains("401 (unauthorized) to somebody without credentials"), "{message}");
     assert!(message.contains("log in with `--creds USER`"), "{message}");
     let message = program.fail(with(&["--ca", &ca, "--creds", "alice:wr0ng"]));
-    assert!(message.contains("check the user name and the password") && !message.contains("wr0ng"), "{message}");
+    assert!(
+        message.contains("check the user name and the password") && !message.contains("wr0ng"),
+        "{message}"
+    );
     let message = program.fail(with(&["--ca", &ca, "--creds", USER]));
     assert!(message.contains("set OVMLAYER_REGISTRY_PASSWORD"), "{message}");
     let message = program.fail(with(&["--ca", &source]));
@@ -135,7 +140,8 @@ fn who_asks_over_which_line() {
     assert!(child.wait().expect("its end").success());
 
     // A password is for one registry, never for the next one in the line.
-    let message = program.fail(with(&["localhost:1/app", "--ca", &ca, "--creds", &format!("{USER}:{PASSWORD}")]));
+    let message =
+        program.fail(with(&["localhost:1/app", "--ca", &ca, "--creds", &format!("{USER}:{PASSWORD}")]));
     assert!(message.contains("say for which") && !message.contains(PASSWORD), "{message}");
     let named = Program::new(env!("CARGO_BIN_EXE_ovmlayer-rootfs"))
         .env("OVMLAYER_REGISTRY_USER", USER)
@@ -153,13 +159,35 @@ fn what_cannot_be_done() {
     program.write("x.tar", "x");
     let cases: [(&str, Vec<String>, &str); 8] = [
         ("no such tag", vec!["pull".into(), format!("{host}/app:v2"), "out".into()], "among its tags are v1"),
-        ("no such repository", vec!["pull".into(), format!("{host}/ap:v1"), "out".into()], "there is no repository `ap`"),
-        ("a digest to write to", vec!["push".into(), source.clone(), format!("{host}/app@{digest}")], "name a tag"),
-        ("no such folder", vec!["push".into(), "./none".into(), format!("{host}/app")], "is not an OCI image layout"),
-        ("no such image", vec!["push".into(), format!("oci:{source}:v9"), format!("{host}/app")], "its tags are latest"),
+        (
+            "no such repository",
+            vec!["pull".into(), format!("{host}/ap:v1"), "out".into()],
+            "there is no repository `ap`",
+        ),
+        (
+            "a digest to write to",
+            vec!["push".into(), source.clone(), format!("{host}/app@{digest}")],
+            "name a tag",
+        ),
+        (
+            "no such folder",
+            vec!["push".into(), "./none".into(), format!("{host}/app")],
+            "is not an OCI image layout",
+        ),
+        (
+            "no such image",
+            vec!["push".into(), format!("oci:{source}:v9"), format!("{host}/app")],
+            "its tags are latest",
+        ),
         (
             "no such platform",
-            vec!["push".into(), source.clone(), format!("{host}/app"), "--platform".into(), "linux/s390x".into()],
+            vec![
+                "push".into(),
+                source.clone(),
+                format!("{host}/app"),
+                "--platform".into(),
+                "linux/s390x".into(),
+            ],
             "it has linux/amd64, linux/arm64",
         ),
         ("a file", vec!["push".into(), "./x.tar".into(), format!("{host}/app")], "folders of image layouts"),

@@ -3,8 +3,28 @@
 use image::registry::{parse_challenges, parse_held, parse_next_page};
 
 pub(crate) const WORDS: &[&str] = &[
-    "Bearer ", "Basic ", "Negotiate", "realm=\"", "scope=", "service=x", "\"", "\\\"", "\\", ",", "=", " ", "\t", "<", ">",
-    ">; rel=\"next\"", "rel=", "0-", "bytes=", "18446744073709551615", "-1", "é",
+    "Bearer ",
+    "Basic ",
+    "Negotiate",
+    "realm=\"",
+    "scope=",
+    "service=x",
+    "\"",
+    "\\\"",
+    "\\",
+    ",",
+    "=",
+    " ",
+    "\t",
+    "<",
+    ">",
+    ">; rel=\"next\"",
+    "rel=",
+    "0-",
+    "bytes=",
+    "18446744073709551615",
+    "-1",
+    "é",
 ];
 
 /// One of each kind.
@@ -25,13 +45,19 @@ pub fn headers(input: &[u8]) {
     for challenge in parse_challenges(field) {
         assert!(!challenge.scheme.is_empty(), "a challenge has a scheme");
         for (name, value) in &challenge.parameters {
-            assert!(!name.is_empty() && name.len() + value.len() < field.len(), "parameters stand in the field");
+            assert!(
+                !name.is_empty() && name.len() + value.len() < field.len(),
+                "parameters stand in the field"
+            );
         }
     }
     if let Some(address) = parse_next_page(field) {
         assert!(!address.is_empty() && field.contains(address), "a link stands in the field");
     }
     if let Some(held) = parse_held(field) {
-        assert!(field.contains(&held.saturating_sub(1).to_string()) || held == 0, "a range stands in the field");
+        assert!(
+            field.contains(&held.saturating_sub(1).to_string()) || held == 0,
+            "a range stands in the field"
+        );
     }
 }

@@ -201,7 +201,9 @@ impl Http {
         if url.scheme() != "https" && !through_tls {
             return Ok(&self.plain);
         }
-        let made = self.tls.get_or_init(|| tls::client(&self.options, tls::with_certificates(&self.options.extra_roots)?));
+        let made = self
+            .tls
+            .get_or_init(|| tls::client(&self.options, tls::with_certificates(&self.options.extra_roots)?));
         made.as_ref().map_err(Clone::clone)
     }
 }

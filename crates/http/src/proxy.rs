@@ -209,9 +209,12 @@ mod tests {
     fn servers_on_this_machine_need_none() {
         let proxies = Proxies::of_environment(|name| (name == "http_proxy").then(|| "http://p:1".to_owned()));
         let proxies = proxies.unwrap();
-        for (address, direct) in
-            [("http://localhost:5000", true), ("http://127.0.0.1", true), ("http://[::1]:1", true), ("http://a", false)]
-        {
+        for (address, direct) in [
+            ("http://localhost:5000", true),
+            ("http://127.0.0.1", true),
+            ("http://[::1]:1", true),
+            ("http://a", false),
+        ] {
             assert_eq!(proxies.of(&Url::parse(address).unwrap()).is_none(), direct, "{address}");
         }
     }

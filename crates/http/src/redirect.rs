@@ -58,7 +58,11 @@ mod tests {
             ("http://a/x", "https://a/x", false),
             ("https://a/x", "https://a.b/x", false),
         ] {
-            assert_eq!(same_server(&Url::parse(one).unwrap(), &Url::parse(other).unwrap()), expected, "{one}");
+            assert_eq!(
+                same_server(&Url::parse(one).unwrap(), &Url::parse(other).unwrap()),
+                expected,
+                "{one}"
+            );
         }
     }
 }

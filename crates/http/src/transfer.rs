@@ -179,7 +179,11 @@ impl Http {
     }
 
     /// Waits for `future`, but not for ever, and not when somebody wants to stop.
-    pub(super) async fn patiently<F: Future>(&self, future: F, limit: Duration) -> Result<F::Output, Failure> {
+    pub(super) async fn patiently<F: Future>(
+        &self,
+        future: F,
+        limit: Duration,
+    ) -> Result<F::Output, Failure> {
         let end = Instant::now() + limit;
         let mut future = pin!(future);
         loop {

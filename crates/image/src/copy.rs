@@ -37,13 +37,7 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self {
-            platforms: Vec::new(),
-            tags: Vec::new(),
-            jobs: 4,
-            referrers: None,
-            cancel: Cancel::default(),
-        }
+        Self { platforms: Vec::new(), tags: Vec::new(), jobs: 4, referrers: None, cancel: Cancel::default() }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::registry::RegistryError;
 use crate::Platform;
+use crate::registry::RegistryError;
 
 /// What can go wrong with images.
 #[derive(Debug, thiserror::Error)]
@@ -129,5 +129,9 @@ fn tags_there(tags: &[String]) -> String {
 }
 
 fn platforms_there(found: &[String]) -> String {
-    if found.is_empty() { "it has no images at all".to_owned() } else { format!("it has {}", found.join(", ")) }
+    if found.is_empty() {
+        "it has no images at all".to_owned()
+    } else {
+        format!("it has {}", found.join(", "))
+    }
 }

@@ -17,7 +17,8 @@ impl Referrers for Layout {
     fn referrers(&self, subject: &Descriptor) -> Result<Vec<Descriptor>> {
         let mut found = Vec::new();
         for entry in self.index()?.manifests {
-            let candidate = media::is_manifest(&entry.media_type) && !entry.annotations.contains_key(REF_NAME);
+            let candidate =
+                media::is_manifest(&entry.media_type) && !entry.annotations.contains_key(REF_NAME);
             if candidate {
                 let about = crate::registry::subject(&read_small(self, &entry)?);
                 if about.is_some_and(|about| about.digest == subject.digest) {

@@ -26,7 +26,17 @@ impl Certificate {
     pub fn generate() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(tool("openssl"));
-        command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+        command.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ]);
         command.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
         command.arg("-keyout").arg(folder.path().join("key.pem"));
         command.arg("-out").arg(folder.path().join("cert.pem")).stderr(Stdio::null());

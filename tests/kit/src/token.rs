@@ -76,7 +76,8 @@ fn granted(scope: &str, known: bool) -> Option<Value> {
 /// A JSON web token (RFC 7519) as the registry wants it.
 fn signed(certificate: &Certificate, access: &[Value]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
-    let der = run(Command::new(tool("openssl")).args(["x509", "-outform", "der", "-in"]).arg(certificate.path()));
+    let der =
+        run(Command::new(tool("openssl")).args(["x509", "-outform", "der", "-in"]).arg(certificate.path()));
     let header = json!({"typ": "JWT", "alg": "RS256", "x5c": [base64(&der, false)]});
     let claims = json!({
         "iss": "test", "sub": "", "aud": "registry", "jti": "1",

@@ -69,7 +69,8 @@ impl Search<'_> {
         }
         let what = format!("{} of {}", document.digest_text(), self.source.name());
         if depth > DEPTH || self.seen.len() > MANIFESTS {
-            let message = format!("more than {DEPTH} indices lie in each other, or it has more than {MANIFESTS} parts");
+            let message =
+                format!("more than {DEPTH} indices lie in each other, or it has more than {MANIFESTS} parts");
             return Err(Error::Json { what, message });
         }
         if media::is_index(&document.media_type) {

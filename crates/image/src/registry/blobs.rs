@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache::{Cache, Claim, Digest, Partial};
 use http::{Call, Failure, Method, Request, Sink, Size, Status};
 
-use super::{Repository, RegistryError};
+use super::{RegistryError, Repository};
 use crate::events::Event;
 use crate::{Descriptor, Place, Result, Verified};
 
@@ -141,7 +141,11 @@ pub(super) fn signed(bytes: u64) -> i64 {
 /// The sink's error comes back shared; its message says what to do.
 fn kept(error: &std::sync::Arc<cache::Error>) -> crate::Error {
     let source = io::Error::other(std::sync::Arc::clone(error));
-    crate::Error::Read { what: "a content".to_owned(), place: "the registry into the cache".to_owned(), source }
+    crate::Error::Read {
+        what: "a content".to_owned(),
+        place: "the registry into the cache".to_owned(),
+        source,
+    }
 }
 
 struct Resumable<'a> {

@@ -73,8 +73,7 @@ impl<'a> Rest<'a> {
 
     /// RFC 9110, section 5.6.2.
     fn token(&mut self) -> Option<&'a str> {
-        let is_token =
-            |letter: char| letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter);
+        let is_token = |letter: char| letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter);
         let end = self.0.find(|letter| !is_token(letter)).unwrap_or(self.0.len());
         let (token, rest) = self.0.split_at(end);
         self.0 = rest;

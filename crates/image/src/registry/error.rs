@@ -36,7 +36,9 @@ pub enum RegistryError {
         advice: String,
     },
     /// The repository is not there.
-    #[error("there is no repository `{repository}` in {registry}, or it is not shown to {who}; check the name{hint}")]
+    #[error(
+        "there is no repository `{repository}` in {registry}, or it is not shown to {who}; check the name{hint}"
+    )]
     NoRepository {
         /// Its name.
         repository: String,
@@ -87,7 +89,8 @@ pub enum RegistryError {
     #[error(
         "{what} from {place} has the digest {}, but {} is promised: it was altered or damaged on the way; run again, and \
          check what stands between this machine and the registry if it comes back",
-        spell(found), spell(expected)
+        spell(found),
+        spell(expected)
     )]
     WrongDigest {
         /// What was read.

@@ -6,7 +6,7 @@ use cache::Digest;
 use http::{Answer, Call, Method};
 use serde::Deserialize;
 
-use super::{Repository, RegistryError};
+use super::{RegistryError, Repository};
 use crate::manifest::SIZE_LIMIT;
 use crate::{Descriptor, Place, Result, Verified, media};
 
@@ -35,7 +35,8 @@ impl Repository {
         let options = &self.registry.options;
         let key = format!("{}:{tag}", self.name());
         if options.offline {
-            let known = options.cache.record(RECORD, &key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let known =
+                options.cache.record(RECORD, &key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             let offline = RegistryError::Offline { what: format!("the tag `{tag}`"), place: self.name() };
             return known.ok_or_else(|| offline.into());
         }
@@ -106,7 +107,8 @@ impl Repository {
     fn fetch_manifest(&self, version: &str, expected: Option<Digest>) -> Result<Descriptor> {
         let answer = self.ask_for_manifest(Method::Get, version)?;
         let found = Digest::of(&answer.body);
-        let promised = answer.header("docker-content-digest").and_then(|text| crate::digest::parse(text).ok());
+        let promised =
+            answer.header("docker-content-digest").and_then(|text| crate::digest::parse(text).ok());
         for expected in [expected, promised].into_iter().flatten() {
             if expected != found {
                 let what = format!("the manifest `{version}`");
@@ -258,7 +260,12 @@ mod tests {
         let own = format!(r#"{{"mediaType":"{}"}}"#, media::DOCKER_LIST);
         for (summary, bytes, said, expected) in [
             ("its own word comes first", own.as_str(), Some(media::MANIFEST), Some(media::DOCKER_LIST)),
-            ("then the registry's", "{}", Some("application/vnd.oci.image.index.v1+json; charset=x"), Some(media::INDEX)),
+            (
+                "then the registry's",
+                "{}",
+                Some("application/vnd.oci.image.index.v1+json; charset=x"),
+                Some(media::INDEX),
+            ),
             ("then its looks", r#"{"manifests":[]}"#, None, Some(media::INDEX)),
             ("then its looks, a manifest", r#"{"config":{}}"#, Some("text/plain"), Some(media::MANIFEST)),
             ("both at once is a trick", r#"{"config":{},"manifests":[]}"#, None, None),

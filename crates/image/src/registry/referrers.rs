@@ -9,7 +9,7 @@ use http::{Call, Method};
 use serde::Deserialize;
 
 use super::tags::next;
-use super::{Repository, RegistryError};
+use super::{RegistryError, Repository};
 use crate::manifest::SIZE_LIMIT;
 use crate::{Descriptor, Index, Manifest, Referrers, Result, media};
 
@@ -42,7 +42,8 @@ impl Repository {
         let mut url = self.url(&format!("referrers/{}", subject.digest_text()))?;
         let mut found = Vec::new();
         for _ in 0..PAGES {
-            let call = Call { limit: SIZE_LIMIT, ..Call::new(Method::Get, &url) }.header("accept", media::INDEX);
+            let call =
+                Call { limit: SIZE_LIMIT, ..Call::new(Method::Get, &url) }.header("accept", media::INDEX);
             let answer = self.ask(&action, &call)?;
             let kind = answer.header("content-type").unwrap_or_default();
             match answer.status {

@@ -4,7 +4,7 @@ use http::{Answer, Call, Method};
 use serde::Deserialize;
 
 use super::fields::next_page;
-use super::{Repository, RegistryError};
+use super::{RegistryError, Repository};
 use crate::Result;
 
 /// How many tags are asked for at once.
@@ -48,11 +48,7 @@ impl Repository {
         Ok(page.map(|(tags, _)| tags.into_iter().take(count).collect()))
     }
 
-    fn page(
-        &self,
-        action: &str,
-        url: &str,
-    ) -> Result<Option<(Vec<String>, Option<String>)>, RegistryError> {
+    fn page(&self, action: &str, url: &str) -> Result<Option<(Vec<String>, Option<String>)>, RegistryError> {
         let call = Call { limit: 8 << 20, ..Call::new(Method::Get, url) };
         let answer = self.ask(action, &call)?;
         match answer.status {

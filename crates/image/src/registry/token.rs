@@ -87,7 +87,8 @@ impl Registry {
         call: &Call<'_>,
         wanted: Wanted<'_>,
     ) -> Result<Answer, RegistryError> {
-        let action = || format!("{}: cannot get a token from {}", wanted.action, http::without_password(realm));
+        let action =
+            || format!("{}: cannot get a token from {}", wanted.action, http::without_password(realm));
         self.http.call(call).map_err(|failure| RegistryError::transfer(&action(), failure))
     }
 
@@ -97,7 +98,8 @@ impl Registry {
         if realm.starts_with("https://") || (plain && realm.starts_with("http://")) {
             return Ok(());
         }
-        let shown: String = http::without_password(realm).chars().filter(|c| !c.is_control()).take(200).collect();
+        let shown: String =
+            http::without_password(realm).chars().filter(|c| !c.is_control()).take(200).collect();
         let why = format!("it sends us for a token to `{shown}`, which is no https address");
         Err(RegistryError::nonsense(wanted.action, why))
     }
@@ -154,8 +156,7 @@ fn scopes(own: &[String], offered: &str) -> Vec<String> {
 /// `application/x-www-form-urlencoded`.
 fn form(pairs: &[(&str, &str)]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let pairs: Vec<String> =
-        pairs.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     pairs.join("&")
 }
 

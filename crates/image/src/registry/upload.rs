@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Answer, Call, Failure, Method};
 
 use super::fields::held;
-use super::{Repository, RegistryError};
+use super::{RegistryError, Repository};
 use crate::events::Event;
 use crate::{Descriptor, Error, Place, Reference, Result, Verified};
 
@@ -125,8 +125,7 @@ fn session(action: &str, answer: &Answer) -> Result<Session, RegistryError> {
 
 /// Where an upload goes on, if the answer says so.
 fn location(action: &str, answer: &Answer) -> Result<Option<String>, RegistryError> {
-    let follow =
-        |place| answer.follow(place).map_err(|failure| RegistryError::transfer(action, failure));
+    let follow = |place| answer.follow(place).map_err(|failure| RegistryError::transfer(action, failure));
     answer.header("location").map(follow).transpose()
 }
 

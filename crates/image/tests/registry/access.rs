@@ -17,7 +17,8 @@ const ENCODED: &str = "YWxpY2U6czNjcmV0LXcwcmQ=";
 
 fn given(user: &str, password: &str) -> Credentials {
     let password = Secret::new(password.to_owned());
-    Credentials::of_environment(vec![Given { registry: None, user: user.to_owned(), password }], |_| None).unwrap()
+    Credentials::of_environment(vec![Given { registry: None, user: user.to_owned(), password }], |_| None)
+        .unwrap()
 }
 
 fn with(registry: &str, name: &str, access: Access, credentials: Credentials) -> Opened {
@@ -26,9 +27,8 @@ fn with(registry: &str, name: &str, access: Access, credentials: Credentials) ->
 
 /// Credentials as the environment gives them.
 fn environment(variables: &[(&str, &str)]) -> Credentials {
-    let find = |name: &str| {
-        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-    };
+    let find =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     Credentials::of_environment(Vec::new(), find).unwrap()
 }
 
@@ -76,9 +76,17 @@ fn names_and_passwords_from_wherever_they_are() {
     write("home2/.config/containers/auth.json", &auths);
     write("other.json", r#"{"auths": {"elsewhere.org": {"auth": "YTpi"}}}"#);
     for (summary, variables, fine) in [
-        ("user and password", vec![("OVMLAYER_REGISTRY_USER", USER), ("OVMLAYER_REGISTRY_PASSWORD", PASSWORD)], true),
+        (
+            "user and password",
+            vec![("OVMLAYER_REGISTRY_USER", USER), ("OVMLAYER_REGISTRY_PASSWORD", PASSWORD)],
+            true,
+        ),
         ("a named file", vec![("REGISTRY_AUTH_FILE", &*path("file.json"))], true),
-        ("a named file counts alone", vec![("REGISTRY_AUTH_FILE", &*path("other.json")), ("HOME", &*path("home"))], false),
+        (
+            "a named file counts alone",
+            vec![("REGISTRY_AUTH_FILE", &*path("other.json")), ("HOME", &*path("home"))],
+            false,
+        ),
         ("the run-time folder", vec![("XDG_RUNTIME_DIR", &*path("run"))], true),
         ("Docker's folder", vec![("DOCKER_CONFIG", &*path("docker"))], true),
         ("Docker's folder at home", vec![("HOME", &*path("home"))], true),
@@ -134,9 +142,12 @@ fn helpers() {
         std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     };
-    helper("good", &format!(
-        r#"read -r asked; [ "$1" = get ] && [ "$asked" = "{host}" ] && echo '{{"ServerURL":"x","Username":"{USER}","Secret":"{PASSWORD}"}}'"#
-    ));
+    helper(
+        "good",
+        &format!(
+            r#"read -r asked; [ "$1" = get ] && [ "$asked" = "{host}" ] && echo '{{"ServerURL":"x","Username":"{USER}","Secret":"{PASSWORD}"}}'"#
+        ),
+    );
     helper("empty", "echo credentials not found in native keychain; exit 1");
     helper("broken", "echo the keychain is locked; exit 1");
     helper("garbage", "echo s3cret-w0rd");
@@ -144,7 +155,8 @@ fn helpers() {
     let config = |text: String| {
         let path = folder.join("config.json");
         std::fs::write(&path, text).unwrap();
-        let source = with(&host, "app", Access::Pull, environment(&[("REGISTRY_AUTH_FILE", path.to_str().unwrap())]));
+        let source =
+            with(&host, "app", Access::Pull, environment(&[("REGISTRY_AUTH_FILE", path.to_str().unwrap())]));
         source.repository.resolve_tag("v1").map_err(|error| error.to_string())
     };
     let store = |name: &str| format!(r#"{{"credsStore":"{name}"}}"#);
@@ -169,7 +181,11 @@ fn helpers() {
 #[test]
 fn certificates() {
     let certificate = Certificate::generate();
-    let setup = RegistrySetup { certificate: Some(&certificate), account: Some((USER, PASSWORD)), ..Default::default() };
+    let setup = RegistrySetup {
+        certificate: Some(&certificate),
+        account: Some((USER, PASSWORD)),
+        ..Default::default()
+    };
     let registry = Registry::start(&setup);
     let (host, made) = (registry.name(), single(4, &[3000]));
     let trusting = |access| {
@@ -198,7 +214,8 @@ fn tokens() {
     let certificate = Arc::new(Certificate::generate());
     let server = TokenServer::start(Arc::clone(&certificate), (USER, PASSWORD));
     let realm = server.realm();
-    let registry = Registry::start(&RegistrySetup { tokens: Some((&realm, &certificate)), ..Default::default() });
+    let registry =
+        Registry::start(&RegistrySetup { tokens: Some((&realm, &certificate)), ..Default::default() });
     let (host, made) = (registry.name(), single(5, &[3000, 4000, 5000]));
     let target = with(&host, "app", Access::Push, given(USER, PASSWORD));
     send(&made.layout, &made.root, &target.repository, "v1").unwrap();
@@ -222,8 +239,10 @@ fn tokens() {
     // An identity token is worth tokens.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("auth.json");
-    std::fs::write(&path, format!(r#"{{"auths":{{"{host}":{{"identitytoken":"{PASSWORD}-identity"}}}}}}"#)).unwrap();
-    let holder = with(&host, "app", Access::Push, environment(&[("REGISTRY_AUTH_FILE", path.to_str().unwrap())]));
+    std::fs::write(&path, format!(r#"{{"auths":{{"{host}":{{"identitytoken":"{PASSWORD}-identity"}}}}}}"#))
+        .unwrap();
+    let holder =
+        with(&host, "app", Access::Push, environment(&[("REGISTRY_AUTH_FILE", path.to_str().unwrap())]));
     send(&other.layout, &other.root, &holder.repository, "v2").unwrap();
     assert_eq!(server.requests().last().unwrap().method, "POST");
 

@@ -26,7 +26,10 @@ fn what_is_not_there() {
     assert!(text.contains("has no image `sha256:"), "{text}");
     let source = open(registry.name(), "ap", Access::Pull);
     let text = message(&source.repository.resolve_tag("v1").unwrap_err());
-    assert!(text.contains("there is no repository `ap` in 127.0.0.1:") && text.contains("check the name"), "{text}");
+    assert!(
+        text.contains("there is no repository `ap` in 127.0.0.1:") && text.contains("check the name"),
+        "{text}"
+    );
     assert!(text.contains("log in if it is not public"), "{text}");
     let text = message(&source.repository.tags().unwrap_err());
     assert!(text.contains("there is no repository `ap`"), "{text}");
@@ -104,7 +107,11 @@ fn a_push_is_not_redirected_to_another_server() {
     let other = Relay::start(registry.address());
     let relay = Relay::start(registry.address());
     let made = single(3, &[100]);
-    relay.trouble("POST *", Trouble::Redirect(format!("http://{}/v2/app/blobs/uploads/", other.address())), None);
+    relay.trouble(
+        "POST *",
+        Trouble::Redirect(format!("http://{}/v2/app/blobs/uploads/", other.address())),
+        None,
+    );
     let target = open(relay.address(), "app", Access::Push);
     let error = send(&made.layout, &made.root, &target.repository, "v1").unwrap_err();
     assert!(message(&error).contains("which is not followed"), "{error}");

@@ -71,11 +71,7 @@ fn an_upload_goes_on_within_a_chunk() {
     let blob = Descriptor::of(media::LAYER, &bytes);
     for (summary, cuts, patches) in [
         ("nothing breaks", vec![], vec!["0-9999", "10000-19999", "20000-24999"]),
-        (
-            "in the midst of a chunk",
-            vec![4000],
-            vec!["0-9999", "4000-9999", "10000-19999", "20000-24999"],
-        ),
+        ("in the midst of a chunk", vec![4000], vec!["0-9999", "4000-9999", "10000-19999", "20000-24999"]),
         ("before it", vec![0], vec!["0-9999", "0-9999", "10000-19999", "20000-24999"]),
         ("after it", vec![10_000], vec!["0-9999", "10000-19999", "20000-24999"]),
         (
@@ -126,7 +122,10 @@ fn a_registry_that_loses_an_upload_is_told_from_the_beginning() {
     let target =
         open_with(forgetful.address(), "app", Access::Push, |options| Options { chunk: CHUNK, ..options });
     let error = target.repository.put(&blob, &mut &bytes[..]).unwrap_err();
-    assert!(error.to_string().contains("the registry lost the upload (it answers 404); run again"), "{error}");
+    assert!(
+        error.to_string().contains("the registry lost the upload (it answers 404); run again"),
+        "{error}"
+    );
     target.repository.put(&blob, &mut &bytes[..]).unwrap();
     assert_eq!(keeper.stored.lock().unwrap().as_deref(), Some(&bytes[..]));
 }
@@ -135,7 +134,9 @@ fn a_registry_that_loses_an_upload_is_told_from_the_beginning() {
 fn chunks_are_as_large_as_the_registry_wants_them() {
     let bytes = noise(4, 25_000);
     let blob = Descriptor::of(media::LAYER, &bytes);
-    for (least, patches, words) in [("12000", 3, None), ("999999999999", 0, Some("chunks of at least 999999999999 bytes"))] {
+    for (least, patches, words) in
+        [("12000", 3, None), ("999999999999", 0, Some("chunks of at least 999999999999 bytes"))]
+    {
         let count = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&count);
         let registry = Script::start(move |asked| match asked.request.method.as_str() {

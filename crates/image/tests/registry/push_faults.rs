@@ -24,8 +24,10 @@ fn stage(seed: u64) -> Stage {
 
 impl Stage {
     fn push(&self) -> Result<Copied, Error> {
-        let target =
-            open_with(self.relay.address(), "app", Access::Push, |options| Options { chunk: CHUNK, ..options });
+        let target = open_with(self.relay.address(), "app", Access::Push, |options| Options {
+            chunk: CHUNK,
+            ..options
+        });
         send(&self.made.layout, &self.made.root, &target.repository, "v1")
     }
 
@@ -68,7 +70,9 @@ fn a_chunk_that_arrived_in_part() {
 
 #[test]
 fn an_answer_that_did_not_arrive() {
-    for (seed, pattern) in [(6, "POST *"), (7, "PATCH *"), (8, "PUT */blobs/*"), (9, "PUT */manifests/*"), (10, "HEAD *")] {
+    for (seed, pattern) in
+        [(6, "POST *"), (7, "PATCH *"), (8, "PUT */blobs/*"), (9, "PUT */manifests/*"), (10, "HEAD *")]
+    {
         stage(seed).passes(pattern, Trouble::Swallow, 1);
     }
 }
@@ -117,5 +121,7 @@ fn a_push_that_was_broken_off_goes_on_with_what_is_missing() {
     stage.relay.calm();
     let copied = stage.push().unwrap();
     assert_eq!((copied.sent.blobs, copied.skipped.blobs), (0, 2));
-    assert!(read_small(&open(stage.registry.name(), "app", Access::Pull).repository, &stage.made.root).is_ok());
+    assert!(
+        read_small(&open(stage.registry.name(), "app", Access::Pull).repository, &stage.made.root).is_ok()
+    );
 }

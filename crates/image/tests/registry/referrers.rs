@@ -24,7 +24,8 @@ fn attach(target: &dyn Target, subject: &Descriptor, document: &[u8]) -> Descrip
         ..Manifest::new(config, vec![layer])
     };
     let bytes = manifest.to_bytes();
-    let descriptor = Descriptor { artifact_type: Some(SBOM.to_owned()), ..Descriptor::of(media::MANIFEST, &bytes) };
+    let descriptor =
+        Descriptor { artifact_type: Some(SBOM.to_owned()), ..Descriptor::of(media::MANIFEST, &bytes) };
     target.put_referrer(&descriptor, &bytes).unwrap();
     descriptor
 }
@@ -42,7 +43,8 @@ fn they_go_along_by_tags() {
     assert_eq!((without.referrers, without.manifests), (0, 1));
     assert!(target.repository.referrers(&made.root).unwrap().is_empty());
 
-    let with = copy(&made.layout, &made.root, &target.repository, &options(Some(&made.layout)), &Silent).unwrap();
+    let with =
+        copy(&made.layout, &made.root, &target.repository, &options(Some(&made.layout)), &Silent).unwrap();
     assert_eq!((with.referrers, with.manifests), (2, 1));
     let second = attach(&target.repository, &made.root, b"two");
     let listed = target.repository.referrers(&made.root).unwrap();
@@ -84,19 +86,16 @@ fn they_are_listed_by_registries_that_can() {
             _ if target == path => Reply::new(200, Index::new(listed[..2].to_vec()).to_bytes())
                 .with("Content-Type", media::INDEX)
                 .with("Link", format!("<{path}?page=2>; rel=\"next\"")),
-            _ if target.ends_with("?page=2") => {
-                Reply::new(200, Index::new(listed[2..].to_vec()).to_bytes()).with("Content-Type", media::INDEX)
-            }
+            _ if target.ends_with("?page=2") => Reply::new(200, Index::new(listed[2..].to_vec()).to_bytes())
+                .with("Content-Type", media::INDEX),
             _ => Reply::new(404, ""),
         }
     });
     let repository = open(registry.address(), "app", Access::Push).repository;
     assert_eq!(repository.referrers(&subject).unwrap(), entries);
-    let bytes = Manifest {
-        subject: Some(subject),
-        ..Manifest::new(Descriptor::of(media::EMPTY, b"{}"), Vec::new())
-    }
-    .to_bytes();
+    let bytes =
+        Manifest { subject: Some(subject), ..Manifest::new(Descriptor::of(media::EMPTY, b"{}"), Vec::new()) }
+            .to_bytes();
     let manifest = Descriptor::of(media::MANIFEST, &bytes);
     repository.put_referrer(&manifest, &bytes).unwrap();
     assert_eq!(stored.lock().unwrap().len(), 1, "no tag is kept up to date");

@@ -85,8 +85,15 @@ fn attempts(seed: u64, work: impl Fn() -> ovmlayer_image::Result<()>) -> bool {
         let Err(error) = work() else { return true };
         let text = error.to_string();
         let helps = [
-            "run again", "check ", "tell who runs it", "have it pushed again", "among its tags are", "it shows no tags",
-            "the registry answered", "the registry's answer makes no sense", "altered or damaged",
+            "run again",
+            "check ",
+            "tell who runs it",
+            "have it pushed again",
+            "among its tags are",
+            "it shows no tags",
+            "the registry answered",
+            "the registry's answer makes no sense",
+            "altered or damaged",
         ];
         assert!(helps.iter().any(|words| text.contains(words)), "seed {seed}: {text}");
     }

@@ -152,7 +152,8 @@ pub(crate) fn read_all(blobs: &dyn Blobs, root: &Descriptor) -> Result<usize> {
     let parts: Vec<_> = manifest.layers.into_iter().chain([manifest.config]).collect();
     parallel::map(4, &parts, |blob| {
         let mut bytes = Vec::new();
-        let read = |source| ovmlayer_image::Error::Read { what: blob.digest_text(), place: blobs.name(), source };
+        let read =
+            |source| ovmlayer_image::Error::Read { what: blob.digest_text(), place: blobs.name(), source };
         blobs.open(blob)?.read_to_end(&mut bytes).map_err(read)?;
         assert_eq!(Digest::of(&bytes), blob.digest);
         Ok::<_, ovmlayer_image::Error>(())

@@ -27,9 +27,7 @@ fn what_is_pushed_is_pulled_by_tag_and_by_digest() {
     assert_eq!((copied.sent.blobs, copied.skipped.blobs, copied.mounted.blobs), (7, 0, 0));
 
     let source = open(registry.name(), "a/app", Access::Pull);
-    for found in
-        [source.repository.resolve_tag("v1"), source.repository.resolve_digest(&made.root.digest)]
-    {
+    for found in [source.repository.resolve_tag("v1"), source.repository.resolve_digest(&made.root.digest)] {
         let found = found.unwrap();
         assert_eq!((found.digest, found.size), (made.root.digest, made.root.size));
         assert_eq!(found.media_type, made.root.media_type);
@@ -70,7 +68,8 @@ fn contents_are_mounted_from_where_they_were_pushed_before() {
     relay.forget_requests();
 
     // The cache of the first one remembers.
-    let second = open_with(relay.address(), "second", Access::Push, |_| crate::stage::options(first.folder.path()));
+    let second =
+        open_with(relay.address(), "second", Access::Push, |_| crate::stage::options(first.folder.path()));
     let copied = send(&made.layout, &made.root, &second.repository, "v1").unwrap();
     assert_eq!((copied.mounted.blobs, copied.sent.blobs), (3, 0));
     assert_eq!(relay.count("PUT", "*/blobs/*"), 0);

@@ -153,5 +153,6 @@ impl Opened {
 }
 
 pub(super) fn no_archive(location: &Location) -> Box<dyn Error> {
-    format!("`{location}` is a file: images are copied between registries and the folders of image layouts").into()
+    format!("`{location}` is a file: images are copied between registries and the folders of image layouts")
+        .into()
 }

@@ -108,7 +108,10 @@ fn places(source: &Location, targets: &[Location]) -> Result<Vec<Place>, Box<dyn
     for location in targets {
         let tag = match location {
             Location::Registry(Reference { digest: Some(_), .. }) => {
-                return Err(format!("`{location}` names a digest, which follows from what is written: name a tag").into());
+                return Err(format!(
+                    "`{location}` names a digest, which follows from what is written: name a tag"
+                )
+                .into());
             }
             Location::Registry(reference) => reference.tag.clone(),
             Location::Layout { tag, .. } => tag.clone().or_else(|| tag_of(source)),

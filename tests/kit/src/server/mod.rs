@@ -39,7 +39,12 @@ impl Request {
     /// The request with this head, before it is answered.
     fn of(head: &http::Head) -> Self {
         let [method, target, _] = head.words();
-        Self { method: method.to_owned(), target: target.to_owned(), headers: head.headers.clone(), status: 0 }
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: head.headers.clone(),
+            status: 0,
+        }
     }
 
     /// A header field by its lower-case name.

@@ -203,7 +203,10 @@ mod tests {
     fn messages_show_no_secret() {
         let broken = file(r#"{"auths": {"a.org": {"auth": "c2VjcmV0"}}}"#);
         let message = broken.find("a.org", "x").unwrap_err().to_string();
-        assert!(message.contains("a.org") && !message.contains("secret") && !message.contains("c2Vj"), "{message}");
+        assert!(
+            message.contains("a.org") && !message.contains("secret") && !message.contains("c2Vj"),
+            "{message}"
+        );
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         std::fs::write(&path, r#"{"auths": {"a.org": "hunter2"}}"#).unwrap();

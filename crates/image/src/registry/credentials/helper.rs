@@ -56,7 +56,10 @@ pub(super) fn get(name: &str, registry: &str, config: &Path) -> Result<Option<Id
     }
     let status = child.wait().map_err(|error| refuse(error.to_string()))?;
     let Some(output) = asked else {
-        return Err(refuse(format!("it gave no answer of a sensible length within {} s", PATIENCE.as_secs())));
+        return Err(refuse(format!(
+            "it gave no answer of a sensible length within {} s",
+            PATIENCE.as_secs()
+        )));
     };
     let text = String::from_utf8_lossy(&output);
     if text.trim_start().to_ascii_lowercase().starts_with(UNKNOWN) {
@@ -67,8 +70,8 @@ pub(super) fn get(name: &str, registry: &str, config: &Path) -> Result<Option<Id
         return Err(refuse(format!("it ended with {status}: {first}")));
     }
     // The error of the parser could show a part of the secret.
-    let answer: Answer =
-        serde_json::from_slice(&output).map_err(|_| refuse("its answer is not JSON as expected".to_owned()))?;
+    let answer: Answer = serde_json::from_slice(&output)
+        .map_err(|_| refuse("its answer is not JSON as expected".to_owned()))?;
     let secret = Secret::new(answer.secret);
     Ok(Some(match answer.username.as_str() {
         TOKEN_USER => Identity::IdentityToken(secret),
