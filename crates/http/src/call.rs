@@ -1,5 +1,6 @@
 //! One request with a small answer: any method, headers, a body in memory.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,8 +52,8 @@ impl Method {
     }
 }
 
-/// A request whose answer is small.
-#[derive(Debug, Clone)]
+/// A request whose answer is small. Bodies may hold secrets, so neither it nor its [`Answer`] shows them.
+#[derive(Clone)]
 pub struct Call<'a> {
     /// What is to be done.
     pub method: Method,
@@ -95,7 +96,7 @@ impl<'a> Call<'a> {
 }
 
 /// What a server answered, whatever it was but for what may pass (408, 429, 5xx): that is a failure.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
@@ -103,6 +104,20 @@ pub struct Answer {
     pub body: Vec<u8>,
     url: Url,
     headers: HeaderMap,
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = crate::without_password(self.url);
+        f.debug_struct("Call").field("method", &self.method).field("url", &url).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = crate::without_password(self.url.as_str());
+        f.debug_struct("Answer").field("status", &self.status).field("url", &url).finish_non_exhaustive()
+    }
 }
 
 impl Answer {

@@ -229,6 +229,8 @@ impl Upload<'_> {
             Some(1) if start == 0 && end != 1 => Ok(0),
             Some(held) if (start..=end).contains(&held) => Ok(held),
             Some(held) => Err(self.lost(&format!("it has {held} bytes, and not from {start} to {end}"))),
+            // So do others that have nothing.
+            None if start == 0 => Ok(0),
             None => Err(self.lost("it does not say how much it has")),
         }
     }
