@@ -20,7 +20,9 @@ fn parse(value: &str, now: SystemTime) -> Option<Duration> {
         return Some(Duration::from_secs(value.parse::<u32>().unwrap_or(u32::MAX).into()));
     }
     let then = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(SystemTime::from(then).duration_since(now).unwrap_or_default())
+    let seconds = u64::try_from(then.as_second()).unwrap_or(0);
+    let then = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    Some(then.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]

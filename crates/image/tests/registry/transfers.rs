@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ovmlayer_image::copy::{Options as CopyOptions, copy};
 use ovmlayer_image::events::Silent;
 use ovmlayer_image::registry::Access;
-use ovmlayer_image::{Blobs, Layout, Manifest, Platform, read_small};
+use ovmlayer_image::{Layout, Manifest, Place, Platform, read_small};
 use serde_json::Value;
 use testkit::{Registry, RegistrySetup, Relay, run, tool};
 
