@@ -322,14 +322,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        // An I/O error hands out its inner error only by `get_ref`.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>()
-            || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
+        if error.is::<rustls::Error>() {
             return true;
         }
-        next = error.source();
+        // An I/O error hands out its inner error only by `get_ref`, and there may be one in another.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
     }
     false
 }

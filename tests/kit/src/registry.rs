@@ -11,6 +11,10 @@ use tempfile::TempDir;
 
 use crate::tool::{run, tool};
 
+/// A certificate that is an authority's would not be taken for a server's.
+const CONFIG: &str = "[req]\ndistinguished_name = name\nx509_extensions = server\n[name]\n[server]\n\
+                      basicConstraints = CA:FALSE\nsubjectAltName = DNS:localhost,IP:127.0.0.1\n";
+
 /// A certificate for `localhost` and 127.0.0.1 that signs itself, and its key.
 #[derive(Debug)]
 pub struct Certificate {
@@ -25,6 +29,8 @@ impl Certificate {
     #[must_use]
     pub fn generate() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("openssl.cnf");
+        fs::write(&config, CONFIG).expect("a configuration");
         let mut command = Command::new(tool("openssl"));
         command.args([
             "req",
@@ -37,8 +43,7 @@ impl Certificate {
             "-subj",
             "/CN=localhost",
         ]);
-        command.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
-        command.arg("-keyout").arg(folder.path().join("key.pem"));
+        command.arg("-config").arg(config).arg("-keyout").arg(folder.path().join("key.pem"));
         command.arg("-out").arg(folder.path().join("cert.pem")).stderr(Stdio::null());
         run(&mut command);
         Self { folder }

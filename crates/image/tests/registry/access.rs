@@ -136,9 +136,8 @@ fn helpers() {
     let target = with(&host, "app", Access::Push, given(USER, PASSWORD));
     send(&made.layout, &made.root, &target.repository, "v1").unwrap();
 
-    let folder = tempfile::tempdir().unwrap();
     let helper = |name: &str, text: &str| {
-        let path = folder.path().join(format!("docker-credential-ovmlayer-{name}"));
+        let path = folder.join(format!("docker-credential-ovmlayer-{name}"));
         std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     };
@@ -153,7 +152,7 @@ fn helpers() {
     helper("garbage", "echo s3cret-w0rd");
     helper("flood", "exec yes");
     let config = |text: String| {
-        let path = folder.path().join("config.json");
+        let path = folder.join("config.json");
         std::fs::write(&path, text).unwrap();
         let source =
             with(&host, "app", Access::Pull, environment(&[("REGISTRY_AUTH_FILE", path.to_str().unwrap())]));

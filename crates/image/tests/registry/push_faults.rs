@@ -100,7 +100,11 @@ fn a_registry_that_stays_broken() {
 fn a_registry_that_refuses() {
     stage(23).fails("POST *", Trouble::Status(405), "the registry answered 405");
     stage(24).fails("PATCH *", Trouble::Status(413), "the registry answered 413");
-    stage(25).fails("POST *", Trouble::Status(403), "ask who runs the repository");
+    stage(25).fails(
+        "POST *",
+        Trouble::Status(403),
+        "answered 403 (forbidden) to somebody without credentials; log in",
+    );
     stage(26).fails("PATCH *", Trouble::Status(404), "lost the upload (it answers 404)");
 }
 
