@@ -4,9 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use image::{
-    Blobs as _, Config, Descriptor, Index, Layout, Manifest, Platform, Process, RootFs, Target as _, media,
-};
+use image::{Config, Descriptor, Index, Layout, Manifest, Platform, Process, RootFs, Target as _, media};
 use serde_json::Value;
 use testkit::{Certificate, Program, Registry, RegistrySetup};
 
@@ -84,7 +82,6 @@ fn there_and_back_again() {
     program.succeed(["copy", &format!("{host}/copied:v1"), "oci:copied:v1", "--platform", "linux/arm64"]);
     let copied = Layout::open(&program.folder().join("copied")).expect("a layout");
     assert_eq!(copied.find(None).expect("an image").media_type, media::MANIFEST);
-    assert!(copied.name().ends_with("oci:copied") || copied.name().ends_with("/copied"));
 
     // The cache is enough the second time.
     drop(registry);

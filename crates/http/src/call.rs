@@ -231,7 +231,8 @@ impl Http {
             }
             let next = redirect::target(&url, &response)?;
             // What changes something, or carries a secret in its body, is done again only as it is, and only there.
-            if !call.method.changes_nothing() && !(kept && redirect::same_server(&url, &next)) {
+            let stays = kept && redirect::same_server(&url, &next);
+            if !(stays || call.method.changes_nothing()) {
                 return Err(Failure::BadRedirect(crate::without_password(next.as_str())));
             }
             url = next;

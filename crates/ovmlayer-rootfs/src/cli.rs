@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::distro::Distro;
 use recipe::plan::Base;
 
-pub(crate) use images::{Copy, Jobs, Pull, Push, Registries};
+pub(crate) use images::{Copy, Parts, Pull, Push, Registries};
 
 /// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
 ///

@@ -19,6 +19,13 @@ struct List {
     tags: Option<Vec<String>>,
 }
 
+/// A part of the list.
+struct Page {
+    tags: Vec<String>,
+    /// The address of the part that follows.
+    next: Option<String>,
+}
+
 impl Repository {
     /// All tags, in the registry's order.
     ///
@@ -29,11 +36,11 @@ impl Repository {
         let mut tags = Vec::new();
         let mut url = self.url(&format!("tags/list?n={PAGE}"))?;
         for _ in 0..PAGES {
-            let Some((page, next)) = self.page(&action, &url)? else {
+            let Some(page) = self.page(&action, &url)? else {
                 return Err(self.no_repository().into());
             };
-            tags.extend(page);
-            match next {
+            tags.extend(page.tags);
+            match page.next {
                 Some(next) => url = next,
                 None => return Ok(tags),
             }
@@ -45,10 +52,10 @@ impl Repository {
     pub(super) fn first_tags(&self, count: usize) -> Result<Option<Vec<String>>, RegistryError> {
         let url = self.url(&format!("tags/list?n={count}"))?;
         let page = self.page(&self.doing("list the tags of"), &url)?;
-        Ok(page.map(|(tags, _)| tags.into_iter().take(count).collect()))
+        Ok(page.map(|page| page.tags.into_iter().take(count).collect()))
     }
 
-    fn page(&self, action: &str, url: &str) -> Result<Option<(Vec<String>, Option<String>)>, RegistryError> {
+    fn page(&self, action: &str, url: &str) -> Result<Option<Page>, RegistryError> {
         let call = Call { limit: 8 << 20, ..Call::new(Method::Get, url) };
         let answer = self.ask(action, &call)?;
         match answer.status {
@@ -61,7 +68,7 @@ impl Repository {
         // They are shown to people.
         let plain = |tag: &String| !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_graphic());
         let tags = list.tags.unwrap_or_default().into_iter().filter(plain).collect();
-        Ok(Some((tags, next(action, &answer)?)))
+        Ok(Some(Page { tags, next: next(action, &answer)? }))
     }
 }
 

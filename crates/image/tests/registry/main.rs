@@ -1,7 +1,6 @@
 //! Registries from outside: Debian's `docker-registry`, `skopeo`, and what can go wrong between them and us.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic in its helpers too")]
-#![expect(clippy::print_stdout, reason = "counts for `cargo xtask soak`")]
 
 mod access;
 mod faults;

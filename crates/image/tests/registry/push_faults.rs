@@ -33,9 +33,10 @@ impl Stage {
 
     /// A push through this trouble goes well.
     fn passes(&self, pattern: &str, trouble: Trouble, times: u32) {
+        let summary = format!("{pattern} {trouble:?}");
         self.relay.forget_requests();
-        self.relay.trouble(pattern, trouble.clone(), Some(times));
-        self.push().unwrap_or_else(|error| panic!("{pattern} {trouble:?}: {error}"));
+        self.relay.trouble(pattern, trouble, Some(times));
+        self.push().unwrap_or_else(|error| panic!("{summary}: {error}"));
         let source = open(self.registry.name(), "app", Access::Pull);
         assert_eq!(source.repository.resolve_tag("v1").unwrap().digest, self.made.root.digest);
         assert_eq!(read_all(&source.repository, &self.made.root).unwrap(), 2);

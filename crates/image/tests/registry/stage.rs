@@ -113,6 +113,10 @@ pub(crate) fn open(host: impl ToString, name: &str, access: Access) -> Opened {
     open_with(host, name, access, |options| options)
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an address is short, and callers have it in several forms"
+)]
 pub(crate) fn open_with(
     host: impl ToString,
     name: &str,

@@ -59,14 +59,11 @@ pub(crate) struct Copy {
 /// Which parts of an image go along.
 #[derive(Debug, Args)]
 pub(crate) struct Parts {
-    /// Only this platform, such as linux/arm64; can be given several times.
+    /// Only this platform, such as linux/arm64, and not all there are; can be given several times.
     ///
     /// One platform makes a copy of its manifest alone; several make a new index of these, with a digest of its own.
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Vec<Platform>,
-    /// Every platform; this is the default, and wins over `--platform`.
-    #[arg(long)]
-    pub(crate) all: bool,
     /// Copy what is about the image as well: signatures, bills of materials, provenance.
     #[arg(long)]
     pub(crate) referrers: bool,

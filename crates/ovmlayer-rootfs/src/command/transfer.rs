@@ -77,7 +77,7 @@ impl Work<'_> {
         let mut done = Vec::new();
         for place in places {
             let chosen = CopyOptions {
-                platforms: if self.parts.all { Vec::new() } else { self.parts.platform.clone() },
+                platforms: self.parts.platform.clone(),
                 tags: place.tags.clone(),
                 jobs: self.jobs.into(),
                 referrers: self.parts.referrers.then(|| opened.referrers()),
