@@ -46,7 +46,7 @@ impl Location {
             return text.parse();
         }
         let path = path.to_owned();
-        if path.is_dir() {
+        if !path.is_file() {
             return Ok(Self::Layout { path, tag: None });
         }
         // Both kinds of tar may be compressed and are told apart by what is in them when they are opened; the names of the
