@@ -172,6 +172,7 @@ impl RegistryError {
             Failure::TooLarge { .. } | Failure::WrongSize { .. } => {
                 "; the image is damaged there: have it pushed again"
             }
+            Failure::Status(_) => "; run again, and tell who runs the registry if it comes back",
             _ => "",
         };
         Self::Transfer { action: action.to_owned(), failure, hint }
