@@ -85,7 +85,7 @@ Who we are is found where `docker login`, `skopeo login` and their like leave it
     Push(Push),
     /// Copy an image from one place to another: registries and image layouts.
     ///
-    /// Places are written as `skopeo` writes them: a reference, or docker://REFERENCE, is in a registry, oci:DIR[:TAG] is an
+    /// Places are written as `skopeo` writes them: a reference, or docker://REFERENCE, is in a registry, `oci:DIR[:TAG]` is an
     /// image layout.
     #[command(after_help = "Examples:
   ovmlayer-rootfs copy ghcr.io/oomol/app:v1 registry.lan/mirror/app:v1
