@@ -6,6 +6,7 @@
 //! Two harnesses share the [`TARGETS`]: libFuzzer (`targets/`, feature `libfuzzer`) finds its way by coverage;
 //! [`mutate::Mutator`] makes a seeded, repeatable sample of damaged inputs for `cargo test`.
 
+pub mod headers;
 pub mod mutate;
 mod seeds;
 pub mod targets;
@@ -33,4 +34,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "version", run: targets::version, seeds: seeds::version, words: seeds::VERSION_WORDS },
     Target { name: "packages", run: targets::packages, seeds: seeds::packages, words: seeds::CONTROL_WORDS },
     Target { name: "release", run: targets::release, seeds: seeds::release, words: seeds::RELEASE_WORDS },
+    Target { name: "headers", run: headers::headers, seeds: headers::seeds, words: headers::WORDS },
 ];

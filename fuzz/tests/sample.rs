@@ -112,3 +112,8 @@ fn seeds_are_accepted() {
         archive::release::Release::parse(std::str::from_utf8(&seed).expect("text")).expect("a release file");
     }
 }
+
+#[test]
+fn headers() {
+    sample("headers");
+}

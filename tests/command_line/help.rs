@@ -9,7 +9,7 @@ use testkit::{run, tool};
 
 use crate::{program, recipe};
 
-const COMMANDS: [&str; 5] = ["build", "list", "lock", "doctor", "completions"];
+const COMMANDS: [&str; 8] = ["build", "list", "lock", "pull", "push", "copy", "doctor", "completions"];
 
 /// The reference is what the program says, so it cannot be out of date.
 #[test]

@@ -8,18 +8,17 @@ mod download;
 mod events;
 mod indices;
 mod inrelease;
-mod parallel;
 
 use std::sync::Arc;
 
 use cache::Cache;
 
-use crate::http::{self, Failure, Http};
 use crate::keyring::Verifier;
 use crate::mirror::Snapshot;
 use crate::release::Release;
 use crate::source::Source;
 use crate::{Cancel, Clock, Error, Result};
+use http::{Failure, Http};
 
 pub use download::{Download, Downloaded};
 pub use events::{Event, Events, Silent};

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use cache::Digest;
 
-use crate::http::Failure;
 use crate::keyring::KeyringError;
 use crate::mirror::MirrorError;
 use crate::release::ReleaseProblem;
 use crate::source::SourceError;
+use http::Failure;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

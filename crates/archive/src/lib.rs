@@ -12,7 +12,6 @@ pub mod deb;
 pub mod deb822;
 pub mod dependency;
 mod error;
-pub mod http;
 pub mod keyring;
 pub mod mirror;
 pub mod release;
@@ -23,5 +22,6 @@ pub mod universe;
 pub mod version;
 
 pub use error::{Error, Result};
+pub use http::Cancel;
 pub use jiff::Timestamp;
-pub use time::{Cancel, Clock};
+pub use time::Clock;

@@ -8,8 +8,8 @@ mod stanza;
 
 use std::path::PathBuf;
 
-use crate::http::without_password;
 use crate::keyring::Keyring;
+use http::without_password;
 
 pub use one_line::parse_one_line;
 pub use stanza::parse_deb822;

@@ -1,10 +1,14 @@
 //! The command line.
 
+mod images;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::distro::Distro;
 use recipe::plan::Base;
+
+pub(crate) use images::{Copy, Parts, Pull, Push, Registries};
 
 /// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
 ///
@@ -59,6 +63,35 @@ pub(crate) enum Command {
     /// The lock then pins the recipe: `build --locked` accepts nothing else. With `--update` an existing lock is refreshed
     /// and what changed is printed.
     Lock(Lock),
+    /// Fetch an image from a registry into an image layout.
+    ///
+    /// All platforms come along, so that the digest stays what it was. What is fetched is checked, kept by its digest in the
+    /// cache and not fetched again; a pull that breaks off goes on where it stopped.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs pull ghcr.io/oomol/server-base:latest dist/server-base
+  ovmlayer-rootfs pull ghcr.io/oomol/server-base@sha256:… dist/server-base --platform linux/arm64
+  ovmlayer-rootfs pull localhost:5000/app oci:dist/app:v1 --referrers
+
+Who we are is found where `docker login`, `skopeo login` and their like leave it.")]
+    Pull(Pull),
+    /// Send an image to one or several references.
+    ///
+    /// Only what the registry lacks is sent; what another of its repositories has is taken over from there. Tags are set when
+    /// all else is there.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs push dist/app ghcr.io/oomol/app:latest ghcr.io/oomol/app:v1.2
+  ovmlayer-rootfs push oci:dist/app:v1 registry.lan:5000/app:v1 --ca ca.pem --creds alice
+  OVMLAYER_REGISTRY_USER=ci OVMLAYER_REGISTRY_PASSWORD=$TOKEN ovmlayer-rootfs push dist/app ghcr.io/oomol/app:sha-1a2b3c")]
+    Push(Push),
+    /// Copy an image from one place to another: registries and image layouts.
+    ///
+    /// Places are written as `skopeo` writes them: a reference, or docker://REFERENCE, is in a registry, `oci:DIR[:TAG]` is an
+    /// image layout.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs copy ghcr.io/oomol/app:v1 registry.lan/mirror/app:v1
+  ovmlayer-rootfs copy ghcr.io/oomol/app:v1 oci:app --platform linux/amd64 --platform linux/arm64
+  ovmlayer-rootfs copy oci:app:v1 docker://localhost:5000/app:v1 --referrers --json")]
+    Copy(Copy),
     /// Say what this machine can do, and what to do about the rest.
     Doctor(Doctor),
     /// Print a completion script for a shell.

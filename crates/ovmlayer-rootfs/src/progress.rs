@@ -1,5 +1,7 @@
 //! Shows what a build tells: a bar on a terminal, lines elsewhere, JSON on request.
 
+mod transfer;
+
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +11,8 @@ use recipe::events::{Event, Events, Phase};
 
 use crate::cli::Progress;
 use crate::printer;
+
+pub(crate) use transfer::Transfer;
 
 /// The longest time between two lines about the same work.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -39,6 +43,29 @@ impl Shown {
     pub(crate) fn finish(&self) {
         if let Form::Bar(bar) = &self.form {
             bar.finish_and_clear();
+        }
+    }
+
+    /// Shows how far something is, in words and as a line of JSON, but not too often.
+    fn share(&self, text: &str, (done, total): (u64, u64), json: &serde_json::Value, last: &mut Instant) {
+        if let Form::Bar(bar) = &self.form {
+            bar.set_message(text.to_owned());
+            bar.set_length(total.max(1));
+            bar.set_position(done.min(total));
+            return;
+        }
+        if last.elapsed() >= LINE_EVERY {
+            *last = Instant::now();
+            self.tell(text, json);
+        }
+    }
+
+    /// Shows something at once, in words or as a line of JSON.
+    fn tell(&self, text: &str, json: &serde_json::Value) {
+        match &self.form {
+            Form::Bar(bar) => bar.suspend(|| printer::note(text)),
+            Form::Lines(_) => printer::note(text),
+            Form::Json => printer::note(&json.to_string()),
         }
     }
 

@@ -62,7 +62,7 @@ impl<'a> Resolver<'a> {
         }
         if !origin.offline {
             let variable = |name: &str| std::env::var(name).ok();
-            options.http.proxies = archive::http::Proxies::of_machine(Path::new(APT), variable)
+            options.http.proxies = http::Proxies::of_machine(Path::new(APT), variable)
                 .map_err(|failure| Error::Proxy { message: failure.to_string() })?;
         }
         Ok(Self { plan, origin, snapshot, client: Client::new(options)? })

@@ -7,7 +7,9 @@
 //! * [`ArchiveBuilder`] and [`SuiteBuilder`] lay packages out as Debian and Ubuntu do, signed by a [`SigningKey`];
 //!   [`UbuntuSite`] makes both of Ubuntu's hosts. [`MirrorSubset`] fetches real packages for them.
 //! * [`Server`] serves a folder on the loopback interface, with a [`Fault`] for any path, and counts what was asked.
-//!   [`Proxy`] stands between a client and such a server.
+//!   [`Proxy`] stands between a client and such a server; a [`Relay`] before any server, with a [`Trouble`] for any request;
+//!   a [`Script`] answers as a test says.
+//! * [`Registry`] is Debian's `docker-registry`, with accounts, a [`Certificate`] or a [`TokenServer`] on request.
 //! * [`MachineEmulation`] sets what the machine itself knows of the other architecture.
 //! * [`TinySite`] is a small archive that is served, with a [`toolbox`] of programs for roots made of it.
 //! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
@@ -31,10 +33,12 @@ mod expanding;
 mod processes;
 mod program;
 mod random;
+mod registry;
 mod rootfs;
 mod server;
 mod tar;
 mod tiny;
+mod token;
 mod tool;
 mod user;
 
@@ -50,9 +54,11 @@ pub use emulation::MachineEmulation;
 pub use processes::{await_no_process_about, processes_about};
 pub use program::{Program, shared_folder};
 pub use random::{Random, number};
+pub use registry::{Certificate, Registry, RegistrySetup};
 pub use rootfs::{Network, Rootfs};
-pub use server::{Fault, Proxy, Request, Server};
+pub use server::{Asked, Fault, Proxy, Relay, Reply, Request, Script, Server, Trouble};
 pub use tar::{Content, Member, MemberKind, TarBuilder};
 pub use tiny::{TinySite, machine_architecture, toolbox};
+pub use token::TokenServer;
 pub use tool::{output, run, tool};
 pub use user::TestUser;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use cache::{Claim, Digest, Partial};
 
-use super::{Client, Event, failed, parallel};
-use crate::http::{Failure, Request, Sink, Size, without_password};
+use super::{Client, Event, failed};
 use crate::{Error, Result};
+use http::{Failure, Request, Sink, Size, parallel, without_password};
 
 /// How often to look whether another process has finished the file that both want.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -109,7 +109,7 @@ impl Client {
             self.options.events.event(&Event::Adjusted { bytes: signed(held) });
         }
         let mut sink = Resumable { client: self, name: &file.name, partial };
-        let request = Request { url, size: Size::Exact(file.size), validators: None };
+        let request = Request { url, size: Size::Exact(file.size), validators: None, authorization: None };
         if let Err(failure) = http.get(&request, &mut sink) {
             self.options.events.event(&Event::Adjusted { bytes: -signed(sink.partial.len()) });
             return Ok(Err(failure));

@@ -1,6 +1,6 @@
 //! What a client tells about its work.
 
-use crate::http::Failure;
+use http::Failure;
 
 /// Something that happened. Files are called by what messages call them.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use cache::{Cache, Digest, Hasher};
 use tree::codec::{Format, decoder};
 
-use super::{Archive, Client, Download, Event, parallel};
-use crate::http::without_password;
+use super::{Archive, Client, Download, Event};
 use crate::release::{ReleaseFile, ReleaseProblem};
 use crate::{Error, Result};
+use http::{parallel, without_password};
 
 /// The kind of cache records that lead from the digest of an index, as the archive has it, to the digest of our copy.
 const RECORD: &str = "index-zstd";

@@ -2,12 +2,12 @@
 
 use cache::Digest;
 
-use super::{Archive, Client, Event, failed, parallel};
-use crate::http::{Failure, Fetched, Request, Sink, Size, Validators, without_password};
+use super::{Archive, Client, Event, failed};
 use crate::keyring::Signed;
 use crate::release::{Expected, Release, ReleaseProblem};
 use crate::source::Source;
 use crate::{Error, Result};
+use http::{Failure, Fetched, Request, Sink, Size, Validators, parallel, without_password};
 
 /// Debian's sid has 200 kB.
 const SIZE_LIMIT: u64 = 16 << 20;
@@ -72,7 +72,7 @@ impl Client {
         let mut sink = Memory { client: self, name, bytes: Vec::new() };
         let validators =
             remembered.map(|remembered| &remembered.validators).filter(|known| !known.is_empty());
-        let request = Request { url, size: Size::AtMost(SIZE_LIMIT), validators };
+        let request = Request { url, size: Size::AtMost(SIZE_LIMIT), validators, authorization: None };
         let fetched = http
             .get(&request, &mut sink)
             .map_err(|failure| failed("InRelease", &source.describe(), url, failure))?;

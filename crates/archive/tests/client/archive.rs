@@ -9,7 +9,6 @@ use std::time::Duration;
 use cache::{Cache, Digest};
 use ovmlayer_archive::Clock;
 use ovmlayer_archive::client::{Client, Download, Options};
-use ovmlayer_archive::http;
 use ovmlayer_archive::keyring::Keyring;
 use ovmlayer_archive::source::{SignedBy, Source};
 use tree::codec::{Encoder, Format};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::{Failure, Status};
 use ovmlayer_archive::client::{Client, Options};
-use ovmlayer_archive::http::{Failure, Status};
 use ovmlayer_archive::{Cancel, Error};
 
 use crate::archive::{PACKAGE, PACKAGES, Shape, answer, client, options, package, source};

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use cache::{Cache, Claim, Digest};
+use http::Proxies;
 use ovmlayer_archive::client::{Client, Event, Events, Options};
-use ovmlayer_archive::http::Proxies;
 
 use crate::archive::{PACKAGE, Shape, answer, client, options, package, source};
 use crate::server::{Answer, Asked, Server};

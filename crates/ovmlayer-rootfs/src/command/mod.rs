@@ -4,6 +4,8 @@ mod build;
 mod doctor;
 mod list;
 mod lock;
+mod registries;
+mod transfer;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -19,6 +21,9 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Build(build) => build::run(cli, build),
         Command::List => list::run(cli.json),
         Command::Lock(lock) => lock::run(cli, lock),
+        Command::Pull(pull) => transfer::pull(cli, pull),
+        Command::Push(push) => transfer::push(cli, push),
+        Command::Copy(copy) => transfer::copy_image(cli, copy),
         Command::Doctor(doctor) => doctor::run(doctor, cli.json),
         Command::Completions { shell } => {
             let mut script = Vec::new();

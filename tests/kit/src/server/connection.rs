@@ -15,7 +15,7 @@ use super::{Log, Request, locate};
 pub(super) struct Service {
     pub(super) root: PathBuf,
     pub(super) log: Arc<Log>,
-    pub(super) faults: Arc<Faults>,
+    pub(super) faults: Arc<Faults<Fault>>,
 }
 
 /// Whether a connection goes on after an answer.
@@ -63,13 +63,7 @@ impl Service {
 
     fn answer(&self, head: &Head, reader: &mut impl Read, out: &mut TcpStream) -> io::Result<Next> {
         let [method, target, _] = head.words();
-        let request = Request {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            headers: head.headers.clone(),
-            status: 0,
-        };
-        let place = self.log.note(request);
+        let place = self.log.note(Request::of(head));
         let fault = self.faults.take(target);
         if fault == Some(Fault::Drop) {
             return Ok(Next::Close);

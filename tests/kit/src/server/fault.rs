@@ -31,21 +31,27 @@ pub enum Fault {
     NoLength,
 }
 
-/// Faults by pattern, the newest last.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    rules: Mutex<Vec<Rule>>,
+/// Faults of a kind by pattern, the newest last.
+#[derive(Debug)]
+pub(super) struct Faults<F> {
+    rules: Mutex<Vec<Rule<F>>>,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct Rule<F> {
     pattern: String,
-    fault: Fault,
+    fault: F,
     left: Option<u32>,
 }
 
-impl Faults {
-    pub(super) fn add(&self, pattern: &str, fault: Fault, times: Option<u32>) {
+impl<F> Default for Faults<F> {
+    fn default() -> Self {
+        Self { rules: Mutex::default() }
+    }
+}
+
+impl<F: Clone> Faults<F> {
+    pub(super) fn add(&self, pattern: &str, fault: F, times: Option<u32>) {
         lock(&self.rules).push(Rule { pattern: pattern.to_owned(), fault, left: times });
     }
 
@@ -54,7 +60,7 @@ impl Faults {
     }
 
     /// The fault for a path, one use of which is spent.
-    pub(super) fn take(&self, path: &str) -> Option<Fault> {
+    pub(super) fn take(&self, path: &str) -> Option<F> {
         let mut rules = lock(&self.rules);
         let rule =
             rules.iter_mut().rev().find(|rule| rule.left != Some(0) && matches(&rule.pattern, path))?;

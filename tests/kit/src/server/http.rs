@@ -52,6 +52,28 @@ impl Head {
     }
 }
 
+/// Reads the body of a message whose head says how long it is (RFC 9112, section 6).
+pub(super) fn read_body(reader: &mut impl BufRead, head: &Head) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if head.header("transfer-encoding").is_none() {
+        let length = head.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        reader.take(length).read_to_end(&mut body)?;
+        return if body.len() as u64 == length { Ok(body) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+    }
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        let size = u64::from_str_radix(size, 16).map_err(|_| io::ErrorKind::InvalidData)?;
+        reader.by_ref().take(size).read_to_end(&mut body)?;
+        // The end of the piece's line, or the one after the last piece: nobody sends trailers here.
+        reader.read_line(&mut String::new())?;
+        if size == 0 {
+            return Ok(body);
+        }
+    }
+}
+
 /// Writes the head of an answer.
 pub(super) fn write_head(out: &mut impl Write, status: u16, headers: &[(&str, String)]) -> io::Result<()> {
     let mut text = format!("HTTP/1.1 {status} {}\r\n", reason(status));
@@ -69,7 +91,7 @@ pub(super) fn date(time: SystemTime) -> String {
 }
 
 /// Bytes of a path in which `%20` and its like are resolved; `None` when that is no text.
-pub(super) fn percent_decode(path: &str) -> Option<String> {
+pub(crate) fn percent_decode(path: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
@@ -86,10 +108,14 @@ pub(super) fn percent_decode(path: &str) -> Option<String> {
 const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
         206 => "Partial Content",
         301 | 302 | 307 | 308 => "Moved",
         304 => "Not Modified",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",

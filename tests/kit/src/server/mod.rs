@@ -1,10 +1,13 @@
-//! A loopback HTTP/1.1 server for a folder, with faults by path and a memory of what was asked, and a proxy.
+//! A loopback HTTP/1.1 server for a folder, with faults by path and a memory of what was asked, a proxy, a
+//! relay before another server, and a server that answers as a test says.
 
 mod connection;
 mod fault;
 mod files;
 mod http;
 mod proxy;
+mod relay;
+mod script;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,7 +17,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use fault::Fault;
+pub(crate) use http::percent_decode;
 pub use proxy::Proxy;
+pub use relay::{Relay, Trouble};
+pub use script::{Asked, Reply, Script};
 
 /// One request that a server or a proxy has seen, together with its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +36,17 @@ pub struct Request {
 }
 
 impl Request {
+    /// The request with this head, before it is answered.
+    fn of(head: &http::Head) -> Self {
+        let [method, target, _] = head.words();
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: head.headers.clone(),
+            status: 0,
+        }
+    }
+
     /// A header field by its lower-case name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -45,7 +62,7 @@ impl Request {
 pub struct Server {
     listener: Listener,
     log: Arc<Log>,
-    faults: Arc<fault::Faults>,
+    faults: Arc<fault::Faults<Fault>>,
 }
 
 impl Server {

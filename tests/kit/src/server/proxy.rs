@@ -105,13 +105,7 @@ impl Service {
     /// Forwards one request; true when the connection may go on.
     fn forward(&self, head: &Head, out: &mut TcpStream) -> io::Result<bool> {
         let [method, target, _] = head.words();
-        let request = Request {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            headers: head.headers.clone(),
-            status: 0,
-        };
-        let place = self.log.note(request);
+        let place = self.log.note(Request::of(head));
         let refuse = |out: &mut TcpStream, status: u16, extra: &[(&str, String)]| {
             self.log.set_status(place, status);
             let mut headers = vec![("Content-Length", "0".to_owned())];

@@ -1,13 +1,21 @@
-//! Fetching one file: `http`, `https`, `file` and `copy` addresses, proxies, retries, resumption, bounds.
+//! Fetching files: `http`, `https`, `file` and `copy` addresses, proxies, retries, resumption, bounds.
 //!
 //! What enters: an address, a bound, and a [`Sink`] that takes the bytes (and may hold a part of them already). What
 //! leaves: whether the sink now holds all of them, or a [`Failure`] that a caller can match. Nothing here judges the
 //! bytes: digests are the caller's business.
+//!
+//! Beside files, which come by [`Http::get`], there is [`Http::call`]: any method, a body, a small answer.
 
 mod apt_conf;
+mod authorization;
+mod call;
+mod cancel;
 mod failure;
 mod local;
+pub mod parallel;
 mod proxy;
+mod redirect;
+mod retry_after;
 mod tls;
 mod transfer;
 
@@ -17,9 +25,12 @@ use std::time::Duration;
 use reqwest::{Client, Url};
 use tokio::runtime::Runtime;
 
-use crate::Cancel;
+pub use authorization::Authorization;
+pub use call::{Answer, Call, Method, same_server};
+pub use cancel::Cancel;
 pub use failure::{Failure, Status};
 pub use proxy::Proxies;
+pub use tls::Roots;
 
 /// How patient to be. The defaults suit real networks; tests shorten them.
 #[derive(Debug, Clone)]
@@ -28,6 +39,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long no byte may come.
     pub stall_timeout: Duration,
+    /// How long a server may think about what was sent to it, once all of it went out: a registry puts large files together.
+    pub answer_timeout: Duration,
     /// How long fewer than `minimum_rate` bytes per second may come.
     pub slow_window: Duration,
     /// See `slow_window`, in bytes per second; a server that trickles must not hold a build for ever.
@@ -36,10 +49,14 @@ pub struct Options {
     pub retries: u32,
     /// How long to wait before the first retry; each further one waits twice as long, and up to half again by chance.
     pub backoff: Duration,
+    /// The longest that a busy server may ask us to wait (`Retry-After`); one that asks for more is given up.
+    pub longest_wait: Duration,
     /// How many redirects to follow.
     pub redirects: usize,
     /// Which proxies to use.
     pub proxies: Proxies,
+    /// Whose certificates are trusted beside those of this machine.
+    pub extra_roots: Roots,
 }
 
 impl Default for Options {
@@ -47,12 +64,15 @@ impl Default for Options {
         Self {
             connect_timeout: Duration::from_secs(20),
             stall_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(300),
             slow_window: Duration::from_secs(60),
             minimum_rate: 1024,
             retries: 3,
             backoff: Duration::from_millis(500),
+            longest_wait: Duration::from_secs(120),
             redirects: 5,
             proxies: Proxies::default(),
+            extra_roots: Roots::default(),
         }
     }
 }
@@ -89,6 +109,8 @@ pub struct Request<'a> {
     pub size: Size,
     /// What the server said about the copy that the caller holds, to be sent back.
     pub validators: Option<&'a Validators>,
+    /// Who we are; dropped when a redirect leads to another server.
+    pub authorization: Option<&'a Authorization>,
 }
 
 /// What is known about the length of a file.
@@ -179,7 +201,9 @@ impl Http {
         if url.scheme() != "https" && !through_tls {
             return Ok(&self.plain);
         }
-        let made = self.tls.get_or_init(|| tls::client(&self.options, tls::with_certificates()?));
+        let made = self
+            .tls
+            .get_or_init(|| tls::client(&self.options, tls::with_certificates(&self.options.extra_roots)?));
         made.as_ref().map_err(Clone::clone)
     }
 }

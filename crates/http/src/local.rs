@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use super::{Failure, Fetched, Sink, Size, Status, Validators};
 use crate::Cancel;
+use crate::{Failure, Fetched, Sink, Size, Status, Validators};
 
 /// Copies a local file into `sink`, under the same bounds as one from a server.
 pub(super) fn copy(url: &Url, size: Size, sink: &mut dyn Sink, cancel: &Cancel) -> Result<Fetched, Failure> {

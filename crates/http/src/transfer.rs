@@ -6,16 +6,18 @@ use std::pin::pin;
 use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    LAST_MODIFIED, LOCATION, RANGE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::{Instant, timeout};
 
-use super::{Failure, Fetched, Http, Request, Sink, Size, Status, Validators};
+use crate::{
+    Authorization, Failure, Fetched, Http, Request, Sink, Size, Status, Validators, redirect, retry_after,
+};
 
 /// How long a wish to stop may go unnoticed.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 impl Size {
     /// Whether a file of this length, as the server announces it, may be the one.
@@ -50,6 +52,8 @@ const GETS_ON: u64 = 1 << 20;
 struct Progress {
     /// The version of the file that the sink holds a part of, if the server named it.
     etag: Option<String>,
+    /// How long a busy server asked us to wait.
+    wait: Option<Duration>,
 }
 
 impl Http {
@@ -72,8 +76,10 @@ impl Http {
             if attempt > self.options.retries {
                 return Err(failure);
             }
+            let wait = progress.wait.take();
+            self.check_wait(&failure, wait)?;
             sink.retrying(&failure);
-            self.pause(attempt).await?;
+            self.pause(attempt, wait).await?;
         }
     }
 
@@ -110,7 +116,10 @@ impl Http {
                 sink.restart()?;
                 return Err(Failure::Broken("the server has less of the file than we hold".to_owned()));
             }
-            other => return Err(Failure::Status(Status::from(other.as_u16()))),
+            other => {
+                progress.wait = retry_after::asked(&response);
+                return Err(Failure::Status(Status::from(other.as_u16())));
+            }
         }
         let validators = validators(response.headers());
         progress.etag = validators.etag.clone().filter(|etag| !etag.starts_with("W/"));
@@ -126,9 +135,14 @@ impl Http {
         held: u64,
         progress: &Progress,
     ) -> Result<Response, Failure> {
+        let first = url;
         let mut url = url.clone();
         for _ in 0..=self.options.redirects {
-            let headers = headers(request, held, progress);
+            let mut headers = headers(request, held, progress);
+            let own = redirect::same_server(first, &url);
+            if let Some(value) = request.authorization.filter(|_| own).and_then(Authorization::header) {
+                headers.insert(AUTHORIZATION, value);
+            }
             let sent = self.client(&url)?.get(url.clone()).headers(headers).send();
             let response = self
                 .patiently(sent, self.options.stall_timeout)
@@ -137,7 +151,7 @@ impl Http {
             if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
                 return Ok(response);
             }
-            url = redirect(&url, &response)?;
+            url = redirect::target(&url, &response)?;
         }
         Err(Failure::Redirects { limit: self.options.redirects, last: url.to_string() })
     }
@@ -165,7 +179,11 @@ impl Http {
     }
 
     /// Waits for `future`, but not for ever, and not when somebody wants to stop.
-    async fn patiently<F: Future>(&self, future: F, limit: Duration) -> Result<F::Output, Failure> {
+    pub(super) async fn patiently<F: Future>(
+        &self,
+        future: F,
+        limit: Duration,
+    ) -> Result<F::Output, Failure> {
         let end = Instant::now() + limit;
         let mut future = pin!(future);
         loop {
@@ -182,19 +200,30 @@ impl Http {
         }
     }
 
-    /// Waits before the next attempt.
-    async fn pause(&self, attempt: u32) -> Result<(), Failure> {
+    /// Whether the server may be waited for as long as it asks.
+    pub(super) fn check_wait(&self, failure: &Failure, asked: Option<Duration>) -> Result<(), Failure> {
+        match (failure, asked) {
+            (Failure::Status(status), Some(wait)) if wait > self.options.longest_wait => {
+                Err(Failure::Busy { status: *status, wait })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits before the next attempt, at least as long as the server asked.
+    pub(super) async fn pause(&self, attempt: u32, asked: Option<Duration>) -> Result<(), Failure> {
         let base = self.options.backoff * 2u32.saturating_pow(attempt.saturating_sub(1)).min(64);
         // Builds that failed together must not come back together.
         let chance = RandomState::new().build_hasher().finish() % 512;
         let wait = base + base * u32::try_from(chance).unwrap_or(0) / 1024;
+        let wait = wait.max(asked.unwrap_or_default());
         match self.patiently(std::future::pending::<()>(), wait).await {
             Err(Failure::Cancelled) => Err(Failure::Cancelled),
             _ => Ok(()),
         }
     }
 
-    fn classify(&self, error: &reqwest::Error) -> Failure {
+    pub(super) fn classify(&self, error: &reqwest::Error) -> Failure {
         let detail = innermost(error);
         if error.is_timeout() {
             Failure::ConnectTimeout(self.options.connect_timeout)
@@ -281,20 +310,6 @@ fn check_range(response: &Response, held: u64, size: Size) -> Result<(), Failure
     }
 }
 
-/// Where a redirect leads; never out of HTTP, nor from an encrypted connection to a plain one.
-fn redirect(from: &Url, response: &Response) -> Result<Url, Failure> {
-    let target = response
-        .headers()
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .ok_or_else(|| Failure::Protocol("a redirect without an address".to_owned()))?;
-    let url = from.join(target).map_err(|_| Failure::BadRedirect(target.to_owned()))?;
-    match (from.scheme(), url.scheme()) {
-        ("http", "http" | "https") | ("https", "https") => Ok(url),
-        _ => Err(Failure::BadRedirect(url.to_string())),
-    }
-}
-
 /// The last of a chain of errors is the one that says what happened.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
@@ -307,14 +322,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        // An I/O error hands out its inner error only by `get_ref`.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>()
-            || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
+        if error.is::<rustls::Error>() {
             return true;
         }
-        next = error.source();
+        // An I/O error hands out its inner error only by `get_ref`, and there may be one in another.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
     }
     false
 }

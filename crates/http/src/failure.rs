@@ -12,6 +12,14 @@ pub enum Failure {
     /// The server said no.
     #[error("the server answered {0}")]
     Status(Status),
+    /// The server is busy, and asks for more patience than there is.
+    #[error("the server answered {status} and asks to come back in {} s", wait.as_secs())]
+    Busy {
+        /// What it answered.
+        status: Status,
+        /// How long it wants to be left alone.
+        wait: Duration,
+    },
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(String),
@@ -44,7 +52,7 @@ pub enum Failure {
         promised: u64,
     },
     /// The server has a file of another length.
-    #[error("the server offers {offered} bytes, but the archive's index promises {promised}")]
+    #[error("the server offers {offered} bytes, but {promised} are promised")]
     WrongSize {
         /// What the server says.
         offered: u64,
@@ -59,7 +67,7 @@ pub enum Failure {
     },
     /// The bytes are others.
     #[error(
-        "the file has SHA-256 {found}, but the archive's index promises {expected}: it was altered, or the mirror is being updated"
+        "the file has SHA-256 {found}, but {expected} is promised: it was altered, or the mirror is being updated"
     )]
     WrongDigest {
         /// What the index says.

@@ -36,6 +36,16 @@ impl Proxies {
         Self::from_settings(&apt_conf::read(apt), environment)
     }
 
+    /// The proxies of the environment alone, for what is no package archive. Servers on this machine are reached directly.
+    ///
+    /// # Errors
+    /// As [`Proxies::of_machine`].
+    pub fn of_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let mut proxies = Self::from_settings(&[], environment)?;
+        proxies.direct.extend(["localhost", "127.0.0.0/8", "::1"].map(str::to_owned));
+        Ok(proxies)
+    }
+
     fn from_settings(
         settings: &[Setting],
         environment: impl Fn(&str) -> Option<String>,
@@ -193,6 +203,20 @@ mod tests {
     fn no_proxy_at_all() {
         assert!(proxies("", &[]).is_empty());
         assert!(proxies("", &[("HTTP_PROXY", "http://cgi"), ("http_proxy", "")]).is_empty());
+    }
+
+    #[test]
+    fn servers_on_this_machine_need_none() {
+        let proxies = Proxies::of_environment(|name| (name == "http_proxy").then(|| "http://p:1".to_owned()));
+        let proxies = proxies.unwrap();
+        for (address, direct) in [
+            ("http://localhost:5000", true),
+            ("http://127.0.0.1", true),
+            ("http://[::1]:1", true),
+            ("http://a", false),
+        ] {
+            assert_eq!(proxies.of(&Url::parse(address).unwrap()).is_none(), direct, "{address}");
+        }
     }
 
     #[test]

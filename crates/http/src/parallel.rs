@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// Applies `work` to all `items`, at most `jobs` at a time; the answers are in the order of the items.
 ///
 /// After the first error nothing new is begun, and the error that comes first in the order of the items is returned.
-pub(super) fn map<T: Sync, U: Send, E: Send>(
+///
+/// # Errors
+/// Those of `work`.
+pub fn map<T: Sync, U: Send, E: Send>(
     jobs: usize,
     items: &[T],
     work: impl Fn(&T) -> Result<U, E> + Sync,
