@@ -28,6 +28,7 @@ const LAYERS: &[&str] = &["ovmlayer", "ovmlayer-layers"];
 const COUNTS: &[(&str, &str)] = &[
     ("OVMLAYER_APT_SETS", "300"),
     ("OVMLAYER_KILLS", "50"),
+    ("OVMLAYER_FOREIGN_IMAGES", "1"),
     ("OVMLAYER_FUZZ_ROUNDS", "1000000"),
     ("OVMLAYER_IMAGE_FAULT_ROUNDS", "500"),
     ("OVMLAYER_LAYER_KILLS", "500"),

@@ -80,6 +80,33 @@ pub enum Error {
     /// A registry cannot be used.
     #[error(transparent)]
     Registry(#[from] Box<RegistryError>),
+    /// An archive can hold one image only.
+    #[error(
+        "cannot write {place}: it holds one image, and this one is {count}, for {platforms}: choose a platform"
+    )]
+    OnePlatform {
+        /// The archive.
+        place: String,
+        /// How many images there are.
+        count: usize,
+        /// Their platforms.
+        platforms: String,
+    },
+    /// Layers cannot be compressed so.
+    #[error("cannot write layers compressed as `{format}`: OCI images have gzip and zstd")]
+    Compression {
+        /// The compression.
+        format: String,
+    },
+    /// A time is none.
+    #[error("cannot write {seconds} seconds since 1970 as a date")]
+    Time {
+        /// The time.
+        seconds: i64,
+    },
+    /// It was asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// A file or folder cannot be used.
     #[error("cannot {operation} {}", path.display())]
     Io {

@@ -9,10 +9,12 @@
 //! * [`Blobs`]: where contents are read from, whatever that is; [`Verified`]: a reader that notices other bytes.
 //! * [`Target`]: where images are written to; [`Layout`] is both.
 //! * [`registry`]: repositories of registries, which are both as well; [`copy`](mod@copy): images from one place to another.
+//! * [`build`]: trees into layers, layers into images.
 //!
 //! The crate knows nothing of packages, recipes and sandboxes.
 
 mod blobs;
+pub mod build;
 mod config;
 pub mod copy;
 mod descriptor;
@@ -30,7 +32,7 @@ pub mod registry;
 mod target;
 
 pub use blobs::{Blobs, Place, Verified, read_small};
-pub use config::{Config, History, Process, RootFs};
+pub use config::{Config, Empty, History, Process, RootFs};
 pub use descriptor::Descriptor;
 pub use error::{Error, Result};
 pub use layout::{Layout, REF_NAME};

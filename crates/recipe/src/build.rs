@@ -11,10 +11,13 @@ use sandbox::IdMap;
 use serde::Serialize;
 use tree::EntryPath;
 
+use crate::concerns::{Concerns, PACKAGES};
 use crate::distro::machine_architecture;
 use crate::events::{Event, Events, Phase};
 use crate::find::Found;
 use crate::foreign::Emulation;
+use crate::format::Kind;
+use crate::image::ImageOutput;
 use crate::lock::{Lock, Package};
 use crate::output::{self, Pending, Shape};
 use crate::place::Place;
@@ -56,10 +59,34 @@ pub struct Options {
 pub struct Artifact {
     /// Where it is.
     pub path: PathBuf,
-    /// Its size in bytes; none for a folder.
+    /// Its size in bytes; of an image layout that of all files in it; none for another folder.
     pub size: Option<u64>,
-    /// Its SHA-256; none for a folder.
+    /// Its SHA-256; of an image layout that of the image's index, by which registries know it; none for another folder.
     pub sha256: Option<Digest>,
+}
+
+/// What becomes of the roots that are built.
+enum Artifacts<'a> {
+    /// A file or folder for each.
+    Roots(Vec<Pending>),
+    /// One image of all of them.
+    Image(Box<ImageOutput<'a>>),
+}
+
+impl<'a> Artifacts<'a> {
+    fn begin(found: &'a Found, options: &Options) -> Result<Self, Error> {
+        Ok(match found.recipe.kind {
+            Kind::Rootfs => Self::Roots(Vec::new()),
+            Kind::Image => Self::Image(Box::new(ImageOutput::begin(found, &options.out)?)),
+        })
+    }
+
+    fn finish(self, interrupted: &AtomicBool) -> Result<Vec<Pending>, Error> {
+        match self {
+            Self::Roots(pending) => Ok(pending),
+            Self::Image(image) => image.finish(interrupted),
+        }
+    }
 }
 
 /// What builds of one program run share.
@@ -136,11 +163,12 @@ impl Session {
         let roots = plan.architectures.iter().flat_map(|architecture| lock.root(architecture));
         resolver.download(&roots.chain(tools.iter().copied()).collect::<Vec<_>>())?;
         drop(resolver);
-        let mut pending = Vec::new();
+        let mut artifacts = Artifacts::begin(found, options).map_err(&in_out)?;
         for architecture in &plan.architectures {
             let work = Work { session: self, found, plan: &plan, options, ids, architecture };
-            pending.push(work.build(&lock.root(architecture), &tools)?);
+            work.build(&lock.root(architecture), &tools, &mut artifacts)?;
         }
+        let mut pending = artifacts.finish(self.interrupt.flag()).map_err(&in_out)?;
         let path = options.out.join(format!("{}.lock", found.name));
         pending.push(output::write_text(&path, &lock.to_text()?).map_err(in_out)?);
         if self.interrupt.is_set() {
@@ -237,7 +265,12 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn build(&self, locked: &[&Package], tools: &[&Package]) -> Result<Pending, Error> {
+    fn build(
+        &self,
+        locked: &[&Package],
+        tools: &[&Package],
+        artifacts: &mut Artifacts<'_>,
+    ) -> Result<(), Error> {
         let session = self.session;
         let build_dir = self.options.build_dir.as_deref();
         let place = Place::new(session.cache.root(), build_dir, self.architecture, locked, self.ids)?;
@@ -265,16 +298,17 @@ impl Work<'_> {
         let build = rootfs::Build::install(options, &packages)
             .map_err(|source| self.failed(source))
             .map_err(&in_build)?;
-        self.finish(&build, locked, epoch).map_err(&in_build)?;
+        let concerns = self.finish(&build, locked, epoch).map_err(&in_build)?;
         session.phase(Some(self.architecture), Phase::Write);
-        let pending = self.write(build.root(), epoch).map_err(explain(&self.options.out, "`--out`"))?;
+        self.write(build.root(), epoch, &concerns, artifacts)
+            .map_err(explain(&self.options.out, "`--out`"))?;
         drop(build);
-        place.close()?;
-        Ok(pending)
+        place.close()
     }
 
-    /// Carries out the recipe's steps and takes away what differs from one build to the next.
-    fn finish(&self, build: &rootfs::Build<'_>, locked: &[&Package], epoch: i64) -> Result<(), Error> {
+    /// Carries out the recipe's steps and takes away what differs from one build to the next. For an image it is noted which
+    /// kind of step each entry is from.
+    fn finish(&self, build: &rootfs::Build<'_>, locked: &[&Package], epoch: i64) -> Result<Concerns, Error> {
         let stage = Stage {
             recipe: &self.found.name,
             folder: &self.found.folder(),
@@ -284,11 +318,24 @@ impl Work<'_> {
         };
         self.session.phase(Some(self.architecture), Phase::Steps);
         apt::write(self.plan, build.root(), epoch, self.architecture, locked)?;
-        stage.carry_out(&self.found.recipe.steps)?;
-        Normalise { root: build.root(), epoch }.run().map_err(|source| self.failed(source))
+        let mut concerns = Concerns::default();
+        let mut note = |kind| match self.found.recipe.kind {
+            Kind::Rootfs => Ok(()),
+            Kind::Image => concerns.after(build.root(), kind),
+        };
+        note(PACKAGES)?;
+        stage.carry_out(&self.found.recipe.steps, note)?;
+        Normalise { root: build.root(), epoch }.run().map_err(|source| self.failed(source))?;
+        Ok(concerns)
     }
 
-    fn write(&self, root: &tree::Root, epoch: i64) -> Result<Pending, Error> {
+    fn write(
+        &self,
+        root: &tree::Root,
+        epoch: i64,
+        concerns: &Concerns,
+        artifacts: &mut Artifacts<'_>,
+    ) -> Result<(), Error> {
         let slim = Slim::new(&self.found.name, &self.found.recipe.steps)?;
         let leave_out = |path: &EntryPath| slim.leaves_out(path);
         let shape = Shape {
@@ -297,8 +344,14 @@ impl Work<'_> {
             threads: self.jobs(),
             interrupted: self.session.interrupt.flag(),
         };
-        let name = self.found.recipe.output.replace("{arch}", self.architecture);
-        output::write_tree(root, &self.options.out.join(name), &shape)
+        match artifacts {
+            Artifacts::Image(image) => image.add(self.architecture, root, concerns, &shape),
+            Artifacts::Roots(pending) => {
+                let name = self.found.recipe.output.replace("{arch}", self.architecture);
+                pending.push(output::write_tree(root, &self.options.out.join(name), &shape)?);
+                Ok(())
+            }
+        }
     }
 
     fn jobs(&self) -> usize {

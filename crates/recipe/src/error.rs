@@ -7,6 +7,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Recipes are made of each other.
+    #[error(
+        "recipe `{name}` is made of so many others that it must be made of itself: look at their `rootfs`"
+    )]
+    RecipeDepth {
+        /// The last one that was looked at.
+        name: String,
+    },
     /// There is no recipe of that name.
     #[error("there is no recipe `{name}`: the known ones are {known}; or give the path of a TOML file")]
     NoRecipe {
@@ -158,6 +166,9 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// An image could not be read or written.
+    #[error(transparent)]
+    Image(#[from] image::Error),
     /// A tree could not be read or written.
     #[error(transparent)]
     Tree(#[from] tree::Error),

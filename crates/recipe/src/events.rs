@@ -74,9 +74,9 @@ pub enum Event {
     Artifact {
         /// Where.
         path: PathBuf,
-        /// Its size in bytes; of a directory, none.
+        /// Its size in bytes; of a folder that is no image, none.
         size: Option<u64>,
-        /// Its SHA-256; of a directory, none.
+        /// Its SHA-256, of an image layout its index's; of another folder, none.
         sha256: Option<Digest>,
     },
 }

@@ -5,13 +5,20 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Recipe};
 
 /// The recipes that the program carries.
-const BUILT_IN: &[(&str, &str)] = &[("base-rootfs", include_str!("../../../recipes/base-rootfs.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("base-rootfs", include_str!("../../../recipes/base-rootfs.toml")),
+    ("server-foundation", include_str!("../../../recipes/server-foundation.toml")),
+    ("server-foundation-dev", include_str!("../../../recipes/server-foundation-dev.toml")),
+];
 
 /// The folder of the user's own recipes.
 const FOLDER: &str = "recipes";
 
 /// The size in bytes above which a file is not read as a recipe.
 const MAX_SIZE: u64 = 1 << 20;
+
+/// How many recipes may be made of each other.
+const MAX_DEPTH: usize = 8;
 
 /// A recipe and where it was found.
 #[derive(Debug, Clone)]
@@ -53,15 +60,22 @@ impl Found {
 /// # Errors
 /// [`Error::NoRecipe`] with the names there are, or what is wrong with the recipe.
 pub fn find(name: &str) -> Result<Found, Error> {
+    find_at(name, 0)
+}
+
+fn find_at(name: &str, depth: usize) -> Result<Found, Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::RecipeDepth { name: name.to_owned() });
+    }
     if name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "toml") {
         let path = PathBuf::from(name);
-        return load(&path)?.ok_or_else(|| no_recipe(name));
+        return load(&path, depth)?.ok_or_else(|| no_recipe(name));
     }
-    if let Some(found) = load(&Path::new(FOLDER).join(format!("{name}.toml")))? {
+    if let Some(found) = load(&Path::new(FOLDER).join(format!("{name}.toml")), depth)? {
         return Ok(found);
     }
     let built_in = BUILT_IN.iter().find(|(known, _)| *known == name).ok_or_else(|| no_recipe(name))?;
-    built_in_recipe(built_in)
+    built_in_recipe(built_in, depth)
 }
 
 /// Every recipe that can be built by name, in order; one in `./recipes` hides the built-in one of the same name.
@@ -74,29 +88,43 @@ pub fn list() -> Result<Vec<Found>, Error> {
         for entry in folder.flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|extension| extension == "toml") {
-                found.extend(load(&path)?);
+                found.extend(load(&path, 0)?);
             }
         }
     }
     for built_in in BUILT_IN {
         if !found.iter().any(|known| known.name == built_in.0) {
-            found.push(built_in_recipe(built_in)?);
+            found.push(built_in_recipe(built_in, 0)?);
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
-fn built_in_recipe((name, text): &(&str, &str)) -> Result<Found, Error> {
+fn built_in_recipe((name, text): &(&str, &str), depth: usize) -> Result<Found, Error> {
     let recipe = Recipe::parse(text, Path::new(&format!("{name}.toml")))?;
-    Ok(Found { name: (*name).to_owned(), path: None, recipe })
+    on_its_rootfs(Found { name: (*name).to_owned(), path: None, recipe }, depth)
 }
 
-fn load(path: &Path) -> Result<Option<Found>, Error> {
+fn load(path: &Path, depth: usize) -> Result<Option<Found>, Error> {
     let Some(text) = crate::output::read_text(path, MAX_SIZE)? else { return Ok(None) };
     let recipe = Recipe::parse(&text, path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Some(Found { name, path: Some(path.into()), recipe }))
+    on_its_rootfs(Found { name, path: Some(path.into()), recipe }, depth).map(Some)
+}
+
+/// Puts what the recipe's `rootfs` says of the root before what the recipe says itself.
+fn on_its_rootfs(mut found: Found, depth: usize) -> Result<Found, Error> {
+    let Some(name) = found.recipe.image.as_ref().and_then(|image| image.rootfs.clone()) else {
+        return Ok(found);
+    };
+    let is_path = name.contains('/') || name.ends_with(".toml");
+    let name = if is_path { found.folder().join(&name).display().to_string() } else { name };
+    let mut below = find_at(&name, depth + 1)?;
+    let folder = std::path::absolute(below.folder()).map_err(Error::io("find", below.folder()))?;
+    below.recipe.start_from(&folder);
+    found.recipe.put_on(below.recipe);
+    Ok(found)
 }
 
 fn no_recipe(name: &str) -> Error {
@@ -107,12 +135,47 @@ fn no_recipe(name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distro::Distro;
+    use crate::format::{Kind, Step, Variant};
 
     #[test]
     fn built_in_recipes_are_valid() {
         for built_in in BUILT_IN {
-            built_in_recipe(built_in).expect("a valid recipe");
+            built_in_recipe(built_in, 0).expect("a valid recipe");
         }
+    }
+
+    #[test]
+    fn a_recipe_is_put_on_its_rootfs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(
+                &path,
+                format!("format = 1\ndescription = \"d\"\narchitectures = [\"amd64\"]\n{text}"),
+            )
+            .expect("a recipe");
+            path.display().to_string()
+        };
+        write(
+            "below/base.toml",
+            "kind = \"rootfs\"\noutput = \"x.tar\"\nvariant = \"apt\"\n[distros.debian]\nsuite = \"sid\"\n\
+             [[steps]]\npackages = [\"a\"]\n[[steps]]\nfiles = [{ path = \"/a\", source = \"a.txt\" }]\n",
+        );
+        let top = write(
+            "top.toml",
+            "kind = \"image\"\n[image]\nrootfs = \"below/base.toml\"\n[[steps]]\npackages = [\"b\"]\n",
+        );
+        let found = find(&top).expect("a recipe");
+        let recipe = &found.recipe;
+        assert_eq!((found.name.as_str(), recipe.kind, recipe.variant), ("top", Kind::Image, Variant::Apt));
+        assert_eq!(recipe.packages(Distro::Debian), ["a", "b"]);
+        assert_eq!(recipe.distros[&Distro::Debian].suite.as_deref(), Some("sid"));
+        let Step::Files(files) = &recipe.steps[1] else { panic!("{:?}", recipe.steps) };
+        assert_eq!(files[0].source.as_deref(), Some(&*folder.path().join("below/a.txt")));
+        let circle = write("circle.toml", "kind = \"image\"\n[image]\nrootfs = \"./circle.toml\"\n");
+        assert!(matches!(find(&circle), Err(Error::RecipeDepth { .. })));
     }
 
     #[test]

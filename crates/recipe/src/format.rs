@@ -3,6 +3,8 @@
 //! Recipes of every kind share one vocabulary of [`Step`]s. A key that is not listed here is an error with its line, so a
 //! misspelt one is never silently ignored.
 
+mod image;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::distro::Distro;
+pub use image::{Compression, Form, Image, Layers};
 
 /// The version of the format that this program reads.
 pub const FORMAT: u32 = 1;
@@ -27,11 +30,15 @@ pub struct Recipe {
     /// The architectures to build when the command line names none, by Debian's names.
     pub architectures: Vec<String>,
     /// The file's name for each architecture; `{arch}` stands for its name. The ending chooses the form: `.tar`,
-    /// `.tar.gz`, `.tar.xz`, `.tar.zst`, anything else a directory.
+    /// `.tar.gz`, `.tar.xz`, `.tar.zst`, anything else a directory. Of an image the name of the whole, see [`Form`]; when it is
+    /// empty, the recipe's.
+    #[serde(default)]
     pub output: String,
     /// Which packages are there before any step.
     #[serde(default)]
     pub variant: Variant,
+    /// What an image is beyond its root.
+    pub image: Option<Image>,
     /// The distribution built when the command line names none.
     #[serde(default)]
     pub distro: Distro,
@@ -49,6 +56,8 @@ pub struct Recipe {
 pub enum Kind {
     /// A root filesystem made of Debian packages.
     Rootfs,
+    /// An OCI image of such a root, for all architectures together.
+    Image,
 }
 
 /// Which packages a root starts from; mmdebstrap's names.
@@ -240,13 +249,56 @@ impl Recipe {
             let known = crate::distro::ARCHITECTURES.join(", ");
             return Err(("architectures", format!("architecture `{arch}` is not one of {known}")));
         }
+        self.check_output()?;
+        match (&self.image, self.kind) {
+            (Some(_), Kind::Rootfs) => {
+                return Err(("[image]", "only recipes of kind `image` have a table `[image]`".into()));
+            }
+            (Some(image), Kind::Image) => image.check()?,
+            (None, _) => {}
+        }
+        self.steps.iter().try_for_each(Step::check)
+    }
+
+    fn check_output(&self) -> Result<(), (&'static str, String)> {
+        if self.kind == Kind::Image && self.output.is_empty() {
+            return Ok(());
+        }
         if self.output.contains('/') || self.output.is_empty() || self.output.starts_with('.') {
             return Err(("output", format!("`{}` is not a plain file name", self.output)));
         }
-        if self.architectures.len() > 1 && !self.output.contains("{arch}") {
+        let named = self.output.contains("{arch}");
+        if self.kind == Kind::Image && Form::of(&self.output) != Form::DockerTar {
+            let message = "an image is one for all architectures: its name must not contain `{arch}`";
+            return if named { Err(("output", message.into())) } else { Ok(()) };
+        }
+        if self.architectures.len() > 1 && !named {
             return Err(("output", "with several architectures the name must contain `{arch}`".into()));
         }
-        self.steps.iter().try_for_each(Step::check)
+        Ok(())
+    }
+
+    /// Makes the paths on this machine absolute that start from the recipe's folder, which is `folder`.
+    pub(crate) fn start_from(&mut self, folder: &Path) {
+        for step in &mut self.steps {
+            let Step::Files(files) = step else { continue };
+            for source in files.iter_mut().filter_map(|file| file.source.as_mut()) {
+                *source = folder.join(&*source);
+            }
+        }
+        for archive in self.distros.values_mut().flat_map(|settings| &mut settings.archives) {
+            archive.signed_by = folder.join(&archive.signed_by);
+        }
+    }
+
+    /// Puts this recipe on another one, which says what the root starts from and whose steps come first. Of a distribution
+    /// for which both say something, what this one says counts.
+    pub(crate) fn put_on(&mut self, below: Self) {
+        self.variant = below.variant;
+        self.steps.splice(0..0, below.steps);
+        for (distro, settings) in below.distros {
+            self.distros.entry(distro).or_insert(settings);
+        }
     }
 
     /// The packages that the steps name for `distro`, in order, each once.
@@ -364,6 +416,13 @@ mod tests {
                 "octal",
             ),
             ("an unknown distribution", "output = \"x\"\ndistro = \"arch\"\n", "r.toml:6", "arch"),
+            ("no output", "variant = \"apt\"\n", "r.toml:1", "plain file name"),
+            (
+                "a root with image settings",
+                "output = \"x\"\n[image]\nuser = \"a\"\n",
+                "r.toml:6",
+                "kind `image`",
+            ),
         ];
         for (summary, body, place, word) in cases {
             let text = message(body);
@@ -377,16 +436,45 @@ mod tests {
         let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
         Recipe::parse(example.expect("an example"), Path::new("docs/recipes.md")).expect("a valid recipe");
         let source = include_str!("format.rs").split("mod tests").next().expect("the format");
+        let image = include_str!("format/image.rs").split("mod tests").next().expect("the format");
         let fields = source
             .lines()
+            .chain(image.lines())
             .filter_map(|line| line.strip_prefix("    pub "))
             .filter(|line| !line.starts_with("fn "));
         let keys: Vec<String> =
             fields.filter_map(|line| line.split(':').next()).map(|name| name.replace('_', "-")).collect();
-        assert!(keys.len() > 25, "{keys:?}");
+        assert!(keys.len() > 35, "{keys:?}");
         for key in keys {
             let named = page.contains(&format!("`{key}`")) || page.contains(&format!("`{key}."));
             assert!(named, "docs/recipes.md does not explain `{key}`");
+        }
+    }
+
+    #[test]
+    fn images_have_settings_of_their_own() {
+        let head = HEAD.replace("rootfs", "image").replace("[\"amd64\"]", "[\"amd64\", \"arm64\"]");
+        let read = |body: &str| Recipe::parse(&format!("{head}{body}"), Path::new("r.toml"));
+        let recipe =
+            read("[image]\nlayers = { budget = 7 }\ncompression = \"zstd\"\nstop-signal = \"SIGINT\"\n");
+        let image = recipe.expect("a recipe").image.expect("an image");
+        assert_eq!((image.layers, image.compression), (Layers::Budget(7), Compression::Zstd));
+        assert_eq!(read("").expect("a recipe").image.unwrap_or_default().layers, Layers::Concerns);
+        read("output = \"{arch}.docker.tar\"\n").expect("a Docker archive for each architecture");
+        for (summary, body, place, word) in [
+            ("an unknown key", "[image]\ncolour = 1\n", "r.toml:6", "colour"),
+            ("a budget of nothing", "[image]\nlayers = { budget = 0 }\n", "r.toml:6", "from 1 to 100"),
+            ("a relative folder", "[image]\nworkdir = \"a\"\n", "r.toml:6", "absolute"),
+            ("a relative volume", "[image]\nuser = \"a\"\nvolumes = [\"/a\", \"b\"]\n", "r.toml:7", "`b`"),
+            ("a port with a word", "[image]\nports = [\"http\"]\n", "r.toml:6", "`http`"),
+            ("port 0", "[image]\nports = [\"0/tcp\"]\n", "r.toml:6", "`0/tcp`"),
+            ("a variable with a sign", "[image]\nenv = { \"A=B\" = \"\" }\n", "r.toml:6", "`A=B`"),
+            ("a signal in words", "[image]\nstop-signal = \"stop it\"\n", "r.toml:6", "signal"),
+            ("a tar for each architecture", "output = \"{arch}.oci.tar\"\n", "r.toml:5", "all architectures"),
+            ("one Docker archive for two", "output = \"x.docker.tar\"\n", "r.toml:5", "{arch}"),
+        ] {
+            let text = read(body).expect_err(summary).to_string();
+            assert!(text.contains(place) && text.contains(word), "{summary}: {text}");
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod apt;
 pub mod build;
+mod concerns;
 pub mod distro;
 pub mod doctor;
 mod emulator;
@@ -16,6 +17,8 @@ pub mod events;
 mod find;
 mod foreign;
 pub mod format;
+mod image;
+mod layering;
 pub mod lock;
 mod output;
 mod place;

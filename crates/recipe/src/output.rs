@@ -16,11 +16,16 @@ use crate::temporary::Temporary;
 #[derive(Debug)]
 pub(crate) struct Pending {
     temporary: Temporary,
-    /// Its size in bytes and its SHA-256; none for a directory.
+    /// Its size in bytes and its SHA-256; none for a directory that is no image.
     pub(crate) sum: Option<(u64, Digest)>,
 }
 
 impl Pending {
+    /// A folder that is complete, with the bytes of the files in it and the digest that names it.
+    pub(crate) fn folder(temporary: Temporary, size: u64, digest: Digest) -> Self {
+        Self { temporary, sum: Some((size, digest)) }
+    }
+
     /// Gives it its final name.
     pub(crate) fn publish(self) -> Result<PathBuf, Error> {
         self.temporary.publish()
@@ -73,6 +78,48 @@ fn tar_into(
     let (size, digest) = (sink.size, sink.hasher.finish());
     sink.inner.sync_all().map_err(&failed)?;
     Ok((size, digest))
+}
+
+/// Writes a file of whatever `write` gives it.
+pub(crate) fn write_file(
+    path: &Path,
+    interrupted: &AtomicBool,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+) -> Result<Pending, Error> {
+    let temporary = Temporary::file(path)?;
+    let mut sink = Summing { inner: temporary.writer(), hasher: Hasher::new(), size: 0, interrupted };
+    write(&mut sink)?;
+    let (size, digest) = (sink.size, sink.hasher.finish());
+    temporary.writer().sync_all().map_err(Error::io("write", temporary.path()))?;
+    Ok(Pending { temporary, sum: Some((size, digest)) })
+}
+
+/// All entries of `root` that go into an artifact, in path order, with the times that they have there.
+pub(crate) fn entries(root: &Root, shape: &Shape<'_>) -> Result<Vec<tree::Entry>, Error> {
+    let mut entries = Vec::new();
+    let mut scan = root.scan();
+    while let Some(entry) = scan.next() {
+        let mut entry = entry?;
+        if shape.interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        if (shape.leave_out)(&entry.path) {
+            scan.leave_out();
+            continue;
+        }
+        entry.metadata.clamp_mtime(shape.epoch);
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// The bytes of all files in a folder.
+pub(crate) fn folder_size(path: &Path) -> Result<u64, Error> {
+    let mut size = 0;
+    for entry in Root::open(path, Links::Refuse)?.scan() {
+        size += entry?.kind.size();
+    }
+    Ok(size)
 }
 
 fn write_directory(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<Pending, Error> {

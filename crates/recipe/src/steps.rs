@@ -24,24 +24,51 @@ pub(crate) struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Carries out `steps` in order.
-    pub(crate) fn carry_out(&self, steps: &[Step]) -> Result<(), Error> {
+    /// Carries out `steps` in order. When all that follow one another and are of one kind are done, `after` is told the kind.
+    pub(crate) fn carry_out(
+        &self,
+        steps: &[Step],
+        mut after: impl FnMut(&'static str) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut env = BTreeMap::new();
+        let mut doing = None;
         for (index, step) in steps.iter().enumerate() {
             let number = index + 1;
-            let (kind, done) = match step {
+            let kind = match step {
                 Step::Packages(_) | Step::Slim(_) => continue,
                 Step::Env(variables) => {
                     env.extend(variables.clone());
                     continue;
                 }
-                Step::Files(files) => ("files", files.iter().try_for_each(|file| self.file(file))),
-                Step::Run(run) => ("run", self.run(run, &env)),
-                Step::Users(users) => ("users", users.iter().try_for_each(|user| self.user(user))),
+                Step::Files(_) => "files",
+                Step::Run(_) => "run",
+                Step::Users(_) => "users",
             };
-            done.map_err(|message| Error::Step { recipe: self.recipe.to_owned(), number, kind, message })?;
+            if let Some(before) = doing.replace(kind)
+                && before != kind
+            {
+                after(before)?;
+            }
+            self.step(step, &env).map_err(|message| Error::Step {
+                recipe: self.recipe.to_owned(),
+                number,
+                kind,
+                message,
+            })?;
         }
-        Ok(())
+        doing.map_or(Ok(()), after)
+    }
+
+    fn step(&self, step: &Step, env: &BTreeMap<String, String>) -> Result<(), String> {
+        let done = match step {
+            Step::Files(files) => return files.iter().try_for_each(|file| self.file(file)),
+            Step::Run(run) => self.run(run, env),
+            Step::Users(users) => users.iter().try_for_each(|user| self.user(user)),
+            Step::Packages(_) | Step::Slim(_) | Step::Env(_) => Ok(()),
+        };
+        // Programs may have put other folders in the place of those that are held open.
+        self.root.forget_parents();
+        done
     }
 
     fn file(&self, file: &FileStep) -> Result<(), String> {

@@ -4,6 +4,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use crate::Error;
 
 /// A file or folder beside `target` that has not got its name yet; removed when dropped.
@@ -67,14 +70,18 @@ impl Temporary {
 
     /// Gives it its final name, in place of what has that name.
     pub(crate) fn publish(mut self) -> Result<PathBuf, Error> {
-        if self.is_folder && self.target.is_dir() {
-            cache::remove_tree(&self.target)?;
+        let replaced = self.is_folder && self.target.is_dir() && exchange(&self.path, &self.target)?;
+        if !replaced {
+            if self.is_folder && self.target.is_dir() {
+                cache::remove_tree(&self.target)?;
+            }
+            fs::rename(&self.path, &self.target).map_err(Error::io("rename", &self.path))?;
+            self.path.clear();
         }
-        fs::rename(&self.path, &self.target).map_err(Error::io("rename", &self.path))?;
-        self.path.clear();
         let parent = folder_of(&self.target);
         File::open(parent).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", parent))?;
-        Ok(self.target.clone())
+        // What was replaced has the name of the temporary now, and goes with it.
+        Ok(std::mem::take(&mut self.target))
     }
 }
 
@@ -83,6 +90,16 @@ impl Drop for Temporary {
         if !self.path.as_os_str().is_empty() {
             remove(&self.path, self.is_folder);
         }
+    }
+}
+
+/// Gives two folders each other's name, in one step: nobody sees the name without a folder. Says whether the file system can
+/// do that.
+fn exchange(path: &Path, target: &Path) -> Result<bool, Error> {
+    match renameat_with(CWD, path, CWD, target, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+        Err(errno) => Err(Error::io("rename", path)(errno.into())),
     }
 }
 

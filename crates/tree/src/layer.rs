@@ -6,7 +6,7 @@
 //! * in our archive ([`Spelling::Archive`]): the same, and real names of that look are escaped.
 //!
 //! [`LayerScan`] reads a directory as [`Change`]s; [`pack_layer`] writes one into a tar and [`unpack_layer`] creates one, both
-//! with several threads and bounded memory.
+//! with several threads and bounded memory. [`pack_changes`] makes an OCI layer of any entries of a tree.
 
 mod create;
 mod feed;
@@ -19,7 +19,7 @@ mod unpack;
 
 pub use marks::Marks;
 pub(crate) use marks::Noted;
-pub use pack::{Packing, pack_layer};
+pub use pack::{Packing, pack_changes, pack_layer};
 pub use scan::{Change, LayerScan};
 pub use spelling::{Mark, Spelling};
 pub use unpack::{Unpacker, unpack_layer};

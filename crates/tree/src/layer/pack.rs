@@ -1,4 +1,4 @@
-//! A layer on disk into a tar, read ahead by several threads.
+//! Changes into a tar, read ahead by several threads: a layer on disk, or some of a tree.
 
 use std::fs::File;
 use std::io::Write;
@@ -41,20 +41,119 @@ pub fn pack_layer<W: Write>(
     packing: &Packing<'_>,
     writer: &mut tar::Writer<W>,
 ) -> Result<Packed> {
+    pack(root, packing, root.scan_layer(packing.marks), writer)
+}
+
+/// Writes `changes`, whose files lie in `root`, in their order as an OCI layer; as [`pack_layer`], but that files with holes
+/// are written as if they had none, which every reader of such layers understands. A change's metadata are written, not
+/// those on disk.
+///
+/// # Errors
+/// As [`pack_layer`]. A file that is gone or has another size by now is an error.
+pub fn pack_changes<W: Write>(
+    root: &Root,
+    changes: impl IntoIterator<Item = Change, IntoIter: Send>,
+    threads: usize,
+    writer: &mut tar::Writer<W>,
+) -> Result<Packed> {
+    // There are no marks of overlayfs in a list of changes.
+    let packing = Packing { marks: Marks::User, spelling: Spelling::Oci, prefix: b"", threads };
+    pack(root, &packing, Listed { root, changes: changes.into_iter() }, writer)
+}
+
+fn pack<W: Write>(
+    root: &Root,
+    packing: &Packing<'_>,
+    mut changes: impl Changes + Send,
+    writer: &mut tar::Writer<W>,
+) -> Result<Packed> {
     writer.flush()?;
     in_order(
         packing.threads,
-        |jobs| {
+        move |jobs| {
             let mut gather = Gather { packing, jobs, batch: Vec::new(), bytes: 0, packed: Packed::default() };
-            match gather.all(&mut root.scan_layer(packing.marks)) {
+            match gather.all(&mut changes) {
                 // Why nobody wants any more is reported where it was found.
                 Ok(()) | Err(Stop::Unwanted) => Ok(gather.packed),
                 Err(Stop::Error(error)) => Err(error),
             }
         },
-        |parts: Vec<Part>, out| parts.into_iter().try_for_each(|part| part.write(out)),
+        |parts: Vec<Part>, out| parts.into_iter().try_for_each(|part| part.write(root, out)),
         |blocks| writer.append_blocks(blocks),
     )
+}
+
+/// Changes one after the other, and the files among them.
+trait Changes {
+    fn next(&mut self) -> Option<Result<Change>>;
+
+    /// Where the file is that came last; none when only [`Changes::open`] knows.
+    fn place(&self) -> Option<Place>;
+
+    /// Opens the file that came last.
+    fn open(&self, entry: &Entry) -> Result<File>;
+
+    /// Whether files with holes are written as such.
+    fn sparse(&self) -> bool;
+}
+
+impl Changes for LayerScan<'_> {
+    fn next(&mut self) -> Option<Result<Change>> {
+        Iterator::next(self)
+    }
+
+    fn place(&self) -> Option<Place> {
+        LayerScan::place(self).map(|(directory, name)| Place::In(directory, name))
+    }
+
+    fn open(&self, _: &Entry) -> Result<File> {
+        LayerScan::open(self)
+    }
+
+    fn sparse(&self) -> bool {
+        true
+    }
+}
+
+/// Changes that were listed before.
+struct Listed<'r, I> {
+    root: &'r Root,
+    changes: I,
+}
+
+impl<I: Iterator<Item = Change>> Changes for Listed<'_, I> {
+    fn next(&mut self) -> Option<Result<Change>> {
+        self.changes.next().map(Ok)
+    }
+
+    fn place(&self) -> Option<Place> {
+        Some(Place::Beneath)
+    }
+
+    fn open(&self, entry: &Entry) -> Result<File> {
+        self.root.open_file(&entry.path)
+    }
+
+    fn sparse(&self) -> bool {
+        false
+    }
+}
+
+/// Where a file is.
+enum Place {
+    /// In this directory under this name.
+    In(Arc<OwnedFd>, Vec<u8>),
+    /// Beneath the root at its path.
+    Beneath,
+}
+
+impl Place {
+    fn open(&self, root: &Root, path: &EntryPath) -> Result<File> {
+        match self {
+            Place::In(directory, name) => crate::root::open_regular(directory.as_fd(), name, path),
+            Place::Beneath => root.open_file(path),
+        }
+    }
 }
 
 /// A piece of the archive.
@@ -62,7 +161,7 @@ enum Part {
     /// These bytes.
     Bytes(Vec<u8>),
     /// A file that is small enough to be read at once.
-    File { directory: Arc<OwnedFd>, in_directory: Vec<u8>, entry: Entry, name: Vec<u8> },
+    File { place: Place, entry: Entry, name: Vec<u8> },
     /// A piece of a file.
     Piece { file: Arc<File>, path: EntryPath, offset: u64, length: u64, size: u64, last: bool },
 }
@@ -95,13 +194,13 @@ struct Gather<'a> {
 }
 
 impl Gather<'_> {
-    fn all(&mut self, scan: &mut LayerScan<'_>) -> Result<(), Stop> {
-        while let Some(change) = scan.next() {
+    fn all(&mut self, changes: &mut impl Changes) -> Result<(), Stop> {
+        while let Some(change) = changes.next() {
             match change? {
-                Change::Added(entry) => self.entry(scan, entry)?,
+                Change::Added(entry) => self.entry(changes, entry)?,
                 Change::Opaque(entry) => {
                     let path = entry.path.clone();
-                    self.entry(scan, entry)?;
+                    self.entry(changes, entry)?;
                     self.mark(&path, Mark::Opaque)?;
                 }
                 Change::Whiteout(path) => self.mark(&path, Mark::Whiteout)?,
@@ -110,7 +209,7 @@ impl Gather<'_> {
         self.hand_over()
     }
 
-    fn entry(&mut self, scan: &LayerScan<'_>, entry: Entry) -> Result<(), Stop> {
+    fn entry(&mut self, changes: &impl Changes, entry: Entry) -> Result<(), Stop> {
         self.packed.entries += 1;
         self.packed.contents += entry.kind.size();
         let name = self.name(&entry.path, Mark::Entry)?;
@@ -122,12 +221,12 @@ impl Gather<'_> {
             return self.header(&entry, &name, None);
         }
         if size <= BATCH
-            && let Some((directory, in_directory)) = scan.place()
+            && let Some(place) = changes.place()
         {
-            return self.push(Part::File { directory, in_directory, entry, name }, size);
+            return self.push(Part::File { place, entry, name }, size);
         }
-        let file = Arc::new(scan.open()?);
-        let segments = segments(&file, &entry, size)?;
+        let file = Arc::new(changes.open(&entry)?);
+        let segments = if changes.sparse() { segments(&file, &entry, size)? } else { None };
         self.header(&entry, &name, segments.as_deref())?;
         let whole = [Segment { offset: 0, length: size }];
         let parts = segments.as_deref().unwrap_or(&whole);
@@ -208,14 +307,14 @@ fn segments(file: &File, entry: &Entry, size: u64) -> Result<Option<Vec<Segment>
 }
 
 impl Part {
-    fn write(self, out: &mut Buffer) -> Result<()> {
+    fn write(self, root: &Root, out: &mut Buffer) -> Result<()> {
         match self {
             Part::Bytes(bytes) => out.push(&bytes),
-            Part::File { directory, in_directory, entry, name } => {
+            Part::File { place, entry, name } => {
                 let mut header = Vec::new();
                 tar::encode(&Spelled { entry: &entry, name: &name, link: b"", segments: None }, &mut header)?;
                 out.push(&header);
-                let file = crate::root::open_regular(directory.as_fd(), &in_directory, &entry.path)?;
+                let file = place.open(root, &entry.path)?;
                 read(&file, &entry.path, 0, entry.kind.size(), entry.kind.size(), true, out)?;
             }
             Part::Piece { file, path, offset, length, size, last } => {

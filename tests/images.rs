@@ -1,0 +1,326 @@
+//! Images built from recipes: other tools read and run them, two builds are the same image, and the open foundation does what
+//! its callers do with it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use testkit::{Program, number, output, run, tool};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ovmlayer-rootfs");
+const NATIVE: &str = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+
+const HEAD: &str = "format = 1\nkind = \"image\"\ndescription = \"to test\"\narchitectures = [\"amd64\", \"arm64\"]\n\
+                    distro = \"debian\"\nvariant = \"essential\"\n";
+
+/// A small image with a step of every kind.
+const BODY: &str = r##"
+[image]
+entrypoint = ["/usr/local/bin/greet", "hello"]
+cmd = ["world"]
+env = { GREETING = "good day", PATH = "/usr/local/bin:/usr/bin:/bin" }
+user = "worker"
+workdir = "/srv"
+labels = { "org.example.label" = "a label" }
+annotations = { "org.example.annotation" = "an annotation" }
+ports = ["8080", "53/udp"]
+volumes = ["/srv/data"]
+stop-signal = "SIGINT"
+LAYERS
+
+[[steps]]
+packages = ["busybox-static", "passwd"]
+
+[[steps]]
+users = [{ name = "worker", uid = 1234 }]
+
+[[steps]]
+files = [
+    { path = "/usr/local/bin/greet", content = "#!/bin/sh\necho \"$1 $2 $GREETING $(id -u) $(pwd) $(cat /srv/made)\"\n", mode = "0755" },
+    { path = "/etc/motd", content = "changed\n" },
+]
+
+[[steps]]
+run = { script = "mkdir -p /srv; echo made > /srv/made" }
+
+[[steps]]
+slim = ["/usr/share/doc/**", "/usr/share/locale/**"]
+"##;
+
+fn recipe(layers: &str, output: &str) -> String {
+    let output = if output.is_empty() { String::new() } else { format!("output = {output:?}\n") };
+    format!("{HEAD}{output}{}", BODY.replace("LAYERS", layers))
+}
+
+fn json_of(command: &mut Command) -> Value {
+    serde_json::from_slice(&run(command)).expect("JSON")
+}
+
+fn inspect(image: &str, more: &[&str]) -> Value {
+    json_of(Command::new(tool("skopeo")).arg("inspect").args(more).arg(image))
+}
+
+/// The digests of the manifests in the index that a layout calls `latest`, by architecture.
+fn architectures(layout: &Path) -> Vec<String> {
+    let index = inspect(&format!("oci:{}:latest", layout.display()), &["--raw"]);
+    let images = index["manifests"].as_array().expect("an index");
+    let name =
+        |image: &Value| image["platform"]["architecture"].as_str().expect("an architecture").to_owned();
+    images.iter().map(name).collect()
+}
+
+/// The whole of what a build printed about its image: path, size and digest.
+fn printed(program: &Program<'_>, arguments: &[&str]) -> Value {
+    let text = program.succeed(["build", "--json"].iter().chain(arguments));
+    let artifacts: Value = serde_json::from_str(&text).expect("JSON");
+    artifacts[0].clone()
+}
+
+/// An image unpacked by umoci into a bundle of runc.
+struct Bundle {
+    folder: tempfile::TempDir,
+}
+
+impl Bundle {
+    fn unpack(layout: &Path) -> Self {
+        let bundle = Self { folder: tempfile::tempdir().expect("a folder") };
+        let image = format!("{}:latest", layout.display());
+        run(Command::new(tool("umoci")).args(["unpack", "--image", &image]).arg(bundle.path()));
+        bundle
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("bundle")
+    }
+
+    fn rootfs(&self) -> PathBuf {
+        self.path().join("rootfs")
+    }
+
+    /// Runs the image as its configuration says, or another command in it as root.
+    fn run(&self, command: Option<&[&str]>) -> Output {
+        let path = self.path().join("config.json");
+        let kept = self.folder.path().join("config.json");
+        if !kept.exists() {
+            fs::copy(&path, &kept).expect("umoci's configuration");
+        }
+        let mut config: Value =
+            serde_json::from_slice(&fs::read(&kept).expect("umoci's configuration")).expect("JSON");
+        // There is no terminal here, and a container that runs the tests may not be allowed to set limits.
+        config["process"]["terminal"] = json!(false);
+        config["linux"]["resources"] = json!({});
+        let process = config["process"].as_object_mut().expect("a process");
+        process.remove("rlimits");
+        if let Some(command) = command {
+            process.insert("args".into(), json!(command));
+            process.insert("user".into(), json!({"uid": 0, "gid": 0}));
+        }
+        let mounts = config["mounts"].as_array_mut().expect("mounts");
+        mounts.retain(|mount| matches!(mount["type"].as_str(), Some("proc" | "tmpfs" | "devpts")));
+        fs::write(&path, config.to_string()).expect("a configuration");
+        let name = format!("ovmimage{}", self.folder.path().file_name().expect("a name").to_string_lossy());
+        let mut runc = Command::new(tool("runc"));
+        runc.arg("--root").arg(self.folder.path().join("state")).args(["run", "--bundle"]);
+        output(runc.arg(self.path()).arg(name.replace('.', "")))
+    }
+
+    /// Runs a command that must succeed, and gives what it printed.
+    fn succeed(&self, command: &[&str]) -> String {
+        let result = self.run(Some(command));
+        let (text, errors) =
+            (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
+        assert!(result.status.success(), "{command:?}:\n{text}{errors}");
+        text.into_owned()
+    }
+}
+
+#[test]
+fn others_read_and_run_it_and_two_builds_are_one_image() {
+    let program = Program::new(PROGRAM).shared_cache();
+    program.write("greeter.toml", recipe("", ""));
+    let arguments = ["greeter.toml", "--arch", NATIVE];
+    let first = printed(&program, &arguments);
+    assert_eq!(first["path"], "dist/greeter");
+    // The same name again, with other numbers of threads, in the place of the first.
+    let second = printed(&program, &[&arguments[..], &["--jobs", "5"]].concat());
+    assert_eq!(first, second);
+    let names: BTreeSet<_> =
+        fs::read_dir(program.dist()).expect("dist").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(names, ["greeter", "greeter.lock"].map(Into::into).into());
+    let layout = program.dist().join("greeter");
+    assert_eq!(architectures(&layout), [NATIVE]);
+    let image = format!("oci:{}:latest", layout.display());
+    settings_are_in_it(&image);
+    let theirs = program.folder().join("theirs.tar");
+    run(Command::new(tool("skopeo")).args([
+        "copy",
+        &image,
+        &format!("docker-archive:{}:greeter:1", theirs.display()),
+    ]));
+    let bundle = Bundle::unpack(&layout);
+    let result = bundle.run(None);
+    assert_eq!(
+        String::from_utf8_lossy(&result.stdout),
+        "hello world good day 1234 /srv made\n",
+        "{}",
+        String::from_utf8_lossy(&result.stderr)
+    );
+    assert_eq!(bundle.succeed(&["/bin/busybox", "cat", "/etc/motd"]), "changed\n");
+    assert_eq!(bundle.succeed(&["dpkg", "--audit"]), "");
+    assert!(!bundle.rootfs().join("usr/share/doc/passwd").exists(), "slim left something");
+}
+
+fn settings_are_in_it(image: &str) {
+    let config = inspect(image, &["--config"]);
+    let process = &config["config"];
+    assert_eq!(process["Entrypoint"], json!(["/usr/local/bin/greet", "hello"]));
+    assert_eq!(process["Cmd"], json!(["world"]));
+    assert_eq!(process["Env"], json!(["GREETING=good day", "PATH=/usr/local/bin:/usr/bin:/bin"]));
+    assert_eq!((&process["User"], &process["WorkingDir"]), (&json!("worker"), &json!("/srv")));
+    assert_eq!(process["Labels"], json!({"org.example.label": "a label"}));
+    assert_eq!(process["ExposedPorts"], json!({"53/udp": {}, "8080/tcp": {}}));
+    assert_eq!((&process["Volumes"], &process["StopSignal"]), (&json!({"/srv/data": {}}), &json!("SIGINT")));
+    let history = config["history"].as_array().expect("a history");
+    let origins: Vec<&str> = history.iter().filter_map(|layer| layer["created_by"].as_str()).collect();
+    let expected =
+        ["packages", "users", "files", "run"].map(|step| format!("ovmlayer-rootfs build greeter: {step}"));
+    assert_eq!(origins, expected);
+    assert_eq!(config["rootfs"]["diff_ids"].as_array().map(Vec::len), Some(4));
+}
+
+/// The same root as layers of packages, as a tar and as a Docker archive: each is the same tree.
+#[test]
+fn other_layers_and_forms_hold_the_same_tree() {
+    let program = Program::new(PROGRAM).shared_cache();
+    program.write("concerns.toml", recipe("", ""));
+    program.write("budget.toml", recipe("layers = { budget = 8 }\ncompression = \"zstd\"", "budget.oci.tar"));
+    program.write("docker.toml", recipe("", "{arch}.docker.tar"));
+    program.succeed(["build", "concerns.toml", "budget.toml", "docker.toml", "--arch", NATIVE]);
+    let copy = |from: String, name: &str| {
+        let layout = program.folder().join(name);
+        let to = format!("oci:{}:latest", layout.display());
+        // umoci of this age knows no zstd.
+        run(Command::new(tool("skopeo")).args(["copy", "--dest-compress-format", "gzip", &from, &to]));
+        Bundle::unpack(&layout)
+    };
+    let archive = program.dist().join("budget.oci.tar");
+    let budget = format!("oci-archive:{}:latest", archive.display());
+    let config = inspect(&budget, &["--config"]);
+    let layers = config["rootfs"]["diff_ids"].as_array().map_or(0, Vec::len);
+    assert!((5..=8).contains(&layers), "{layers} layers for a budget of 8");
+    let docker = program.dist().join(format!("{NATIVE}.docker.tar"));
+    let bundles = [
+        Bundle::unpack(&program.dist().join("concerns")),
+        copy(budget, "copied-budget"),
+        copy(format!("docker-archive:{}:docker:latest", docker.display()), "copied-docker"),
+    ];
+    let pack = |bundle: &Bundle, name: &str| {
+        let tar = program.folder().join(name);
+        let options =
+            ["--create", "--format=pax", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--file"];
+        let mut command = Command::new(tool("tar"));
+        run(command.args(options).arg(&tar).arg("--directory").arg(bundle.rootfs()).arg("."));
+        tar
+    };
+    let first = pack(&bundles[0], "0.tar");
+    for (number, bundle) in bundles.iter().enumerate().skip(1) {
+        let difference = testkit::rootfs_diff(&first, &pack(bundle, &format!("{number}.tar")), &[]);
+        assert!(difference.is_empty(), "{number}: {:?}", difference.lines);
+        assert!(difference.equal > 1000, "only {} paths compared", difference.equal);
+    }
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_not_replaced() {
+    let program = Program::new(PROGRAM).shared_cache();
+    program.write("greeter.toml", recipe("", ""));
+    fs::create_dir_all(program.dist().join("greeter")).expect("a folder");
+    fs::write(program.dist().join("greeter/precious"), "x").expect("a file");
+    let message = program.fail(["build", "greeter.toml", "--arch", NATIVE]);
+    assert!(message.contains("dist/greeter") && message.contains("not an OCI image layout"), "{message}");
+    assert!(program.dist().join("greeter/precious").exists());
+}
+
+/// A wheel, an npm package and a git repository, all made here: the foundation has no need of a network to install them.
+const INSTALLS: &str = r##"
+set -e
+cd "$(mktemp -d)"
+mkdir -p wheel/made_here-1.0.dist-info
+echo 'print("from a wheel")' > wheel/made_here.py
+printf 'Metadata-Version: 2.1\nName: made-here\nVersion: 1.0\n' > wheel/made_here-1.0.dist-info/METADATA
+printf 'Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n' > wheel/made_here-1.0.dist-info/WHEEL
+printf 'made_here.py,,\nmade_here-1.0.dist-info/METADATA,,\nmade_here-1.0.dist-info/WHEEL,,\nmade_here-1.0.dist-info/RECORD,,\n' \
+    > wheel/made_here-1.0.dist-info/RECORD
+(cd wheel && python -m zipfile -c ../made_here-1.0-py3-none-any.whl made_here.py made_here-1.0.dist-info)
+python3 -m pip install --no-index ./made_here-1.0-py3-none-any.whl
+python3 -m made_here
+python3 -m venv v && v/bin/python -c 'print("from a venv")'
+mkdir package
+echo '{"name":"made-here","version":"1.0.0","bin":{"made-here":"main.js"}}' > package/package.json
+printf '#!/usr/bin/env node\nconsole.log("from npm")\n' > package/main.js
+chmod +x package/main.js
+tar -czf made-here.tgz package
+npm install -g --offline --no-audit --no-fund ./made-here.tgz
+made-here
+git init -q origin
+git -C origin -c user.name=n -c user.email=e commit -q --allow-empty -m 'from git'
+git clone -q ./origin clone
+git -C clone log --format=%s
+"##;
+
+const INSTALLED: [&str; 4] = ["from a wheel", "from a venv", "from npm", "from git"];
+
+/// What callers do in the foundation: natively in a container, and, where a test may take its time, for the foreign
+/// architecture in our own sandbox, as a step of a recipe on top of it.
+#[test]
+fn the_foundation_installs_packages() {
+    let program = Program::new(PROGRAM).shared_cache();
+    program.succeed(["build", "server-foundation", "--distro", "debian", "--arch", NATIVE]);
+    let layout = program.dist().join("server-foundation");
+    let bundle = Bundle::unpack(&layout);
+    let text = bundle.succeed(&["/bin/zsh", "-c", INSTALLS]);
+    for line in INSTALLED {
+        assert!(text.lines().any(|printed| printed == line), "no `{line}` in:\n{text}");
+    }
+    shells_find_programs(&bundle);
+    if number("OVMLAYER_FOREIGN_IMAGES", 0) > 0 {
+        foreign_foundation(&program);
+        eprintln!("soak: foundation for a foreign architecture: builds, installs with pip and npm, clones");
+    }
+}
+
+/// Shells of every kind, without the environment that an exported root has lost.
+fn shells_find_programs(bundle: &Bundle) {
+    for shell in [&["bash", "-lc"][..], &["bash", "-ic"], &["zsh", "-lc"], &["zsh", "-ic"], &["zsh", "-c"]] {
+        let script = "echo $LANG; command -v python npm git curl wget xz zstd; echo $PATH";
+        let command = [&["/usr/bin/env", "-i", "HOME=/root"], shell, &[script]].concat();
+        let text = bundle.succeed(&command);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 9, "{shell:?}:\n{text}");
+        assert_eq!(lines[0], "C.UTF-8", "{shell:?}");
+        assert!(lines[8].split(':').any(|folder| folder == "/root/.local/bin"), "{shell:?}: {}", lines[8]);
+    }
+}
+
+fn foreign_foundation(program: &Program<'_>) {
+    let foreign = if NATIVE == "amd64" { "arm64" } else { "amd64" };
+    program.write(
+        "installs.toml",
+        format!(
+            "format = 1\nkind = \"image\"\ndescription = \"to test\"\narchitectures = [\"{foreign}\"]\n\
+             [image]\nrootfs = \"server-foundation\"\n[[steps]]\nrun = {{ script = '''{INSTALLS}''' }}\n"
+        ),
+    );
+    let result = program.run(["build", "installs.toml", "--distro", "debian", "--verbose"]);
+    let text = String::from_utf8_lossy(&result.stderr);
+    assert!(result.status.success(), "{text}");
+    for line in INSTALLED {
+        assert!(
+            text.lines().any(|printed| printed.ends_with(&format!("| {line}"))),
+            "no `{line}` in:\n{text}"
+        );
+    }
+    assert_eq!(architectures(&program.dist().join("installs")), [foreign]);
+}
