@@ -69,15 +69,16 @@ fn list_shows_own_recipes_and_built_in_ones() {
     program.write("recipes/small.toml", recipe());
     let text = program.succeed(["list"]);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[0].starts_with("base-rootfs  minimal"), "{text}");
-    assert_eq!(lines[1], "small        a small root for tests");
+    assert!(lines[1].starts_with("server-base  the server"), "{text}");
+    assert_eq!(lines[2], "small        a small root for tests");
     let list: Value = serde_json::from_str(&program.succeed(["list", "--json"])).expect("JSON");
     assert_eq!(list[0]["name"], "base-rootfs");
     assert_eq!(list[0]["path"], Value::Null, "built in");
     assert_eq!(list[0]["architectures"], serde_json::json!(["amd64", "arm64"]));
-    assert_eq!(list[1]["path"], "recipes/small.toml");
-    assert_eq!(list[1]["description"], "a small root for tests");
+    assert_eq!(list[2]["path"], "recipes/small.toml");
+    assert_eq!(list[2]["description"], "a small root for tests");
 }
 
 #[test]

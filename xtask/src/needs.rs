@@ -16,6 +16,7 @@ enum Sign {
 
 const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("bsdtar"), "libarchive-tools"),
+    (Sign::Program("buildah"), "buildah"),
     (Sign::Program("cc"), "build-essential"),
     (Sign::Program("dpkg-deb"), "dpkg"),
     (Sign::Program("fish"), "fish"),
@@ -32,6 +33,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("script"), "bsdutils"),
     (Sign::Program("setpriv"), "util-linux"),
     (Sign::Program("shellcheck"), "shellcheck"),
+    (Sign::Program("skopeo"), "skopeo"),
     (Sign::Program("umoci"), "umoci"),
     (Sign::Program("useradd"), "passwd"),
     (Sign::Program("xz"), "xz-utils"),
@@ -45,7 +47,6 @@ const TESTS: &[(Sign, &str)] = &[
 
 const BENCHES: &[(Sign, &str)] = &[
     (Sign::Program("arch-test"), "arch-test"),
-    (Sign::Program("buildah"), "buildah"),
     (Sign::Program("bwrap"), "bubblewrap"),
     (Sign::Program("debootstrap"), "debootstrap"),
     (Sign::Program("umoci"), "umoci"),

@@ -7,6 +7,8 @@
 //! * [`Descriptor`], [`Manifest`], [`Index`], [`Config`], [`Platform`], [`Reference`]: the values of the OCI image and
 //!   distribution specifications.
 //! * [`Blobs`]: where contents are read from, whatever that is; [`Verified`]: a reader that notices other bytes.
+//! * [`open_source`]: whatever a location names, opened as a [`Source`]; [`Image`]: the image in it for one platform;
+//!   [`flatten`](mod@flatten): its layers as one tree. [`Kept`] reads those of registries through the cache.
 //! * [`Target`]: where images are written to; [`Layout`] is both.
 //!
 //! The crate knows nothing of packages, recipes and sandboxes.
@@ -16,21 +18,28 @@ mod config;
 mod descriptor;
 pub mod digest;
 mod error;
+pub mod flatten;
+mod image;
+mod kept;
 mod layout;
 mod location;
 mod manifest;
 pub mod media;
 mod platform;
 mod reference;
+mod source;
 mod target;
 
 pub use blobs::{Blobs, Place, Verified, read_small};
 pub use config::{Config, History, Process, RootFs};
 pub use descriptor::Descriptor;
-pub use error::{Error, Result};
+pub use error::{Error, LayerProblem, Result};
+pub use image::Image;
+pub use kept::{Kept, Opener};
 pub use layout::{Layout, REF_NAME};
 pub use location::Location;
 pub use manifest::{Index, Manifest};
 pub use platform::Platform;
 pub use reference::{Reference, ReferenceSyntax};
+pub use source::{Remote, Source, open_source};
 pub use target::Target;

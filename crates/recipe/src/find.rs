@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Recipe};
 
 /// The recipes that the program carries.
-const BUILT_IN: &[(&str, &str)] = &[("base-rootfs", include_str!("../../../recipes/base-rootfs.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("base-rootfs", include_str!("../../../recipes/base-rootfs.toml")),
+    ("server-base", include_str!("../../../recipes/server-base.toml")),
+];
 
 /// The folder of the user's own recipes.
 const FOLDER: &str = "recipes";

@@ -29,6 +29,9 @@ pub struct Recipe {
     /// The file's name for each architecture; `{arch}` stands for its name. The ending chooses the form: `.tar`,
     /// `.tar.gz`, `.tar.xz`, `.tar.zst`, anything else a directory.
     pub output: String,
+    /// The image that a root filesystem is made from instead of packages: a reference, or the location of an image layout or
+    /// archive, relative to the recipe.
+    pub from: Option<String>,
     /// Which packages are there before any step.
     #[serde(default)]
     pub variant: Variant,
@@ -246,7 +249,34 @@ impl Recipe {
         if self.architectures.len() > 1 && !self.output.contains("{arch}") {
             return Err(("output", "with several architectures the name must contain `{arch}`".into()));
         }
+        if let Some(from) = &self.from {
+            self.check_from(from)?;
+        }
         self.steps.iter().try_for_each(Step::check)
+    }
+
+    /// What an image can be turned into without running anything in it.
+    fn check_from(&self, from: &str) -> Result<(), (&'static str, String)> {
+        if let Err(error) = from.parse::<image::Location>() {
+            return Err(("from", error.to_string()));
+        }
+        if !self.output.contains(".tar") && !self.output.ends_with(".tgz") {
+            return Err(("output", "what is made from an image is a tar, compressed or not".into()));
+        }
+        let other = self.steps.iter().find_map(|step| match step {
+            Step::Packages(_) => Some("packages"),
+            Step::Run(_) => Some("run"),
+            Step::Env(_) => Some("env"),
+            Step::Users(_) => Some("users"),
+            Step::Files(_) | Step::Slim(_) => None,
+        });
+        match other {
+            Some(word) => Err((
+                word,
+                format!("a step `{word}` cannot be carried out on an image (`from`): `files` and `slim` can"),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The packages that the steps name for `distro`, in order, each once.
@@ -364,6 +394,14 @@ mod tests {
                 "octal",
             ),
             ("an unknown distribution", "output = \"x\"\ndistro = \"arch\"\n", "r.toml:6", "arch"),
+            ("no reference", "output = \"x.tar\"\nfrom = \"A B\"\n", "r.toml:6", "`A B` is not a reference"),
+            ("a folder of an image", "output = \"x\"\nfrom = \"a/b\"\n", "r.toml:5", "is a tar"),
+            (
+                "packages on an image",
+                "output = \"x.tar\"\nfrom = \"a/b\"\n[[steps]]\npackages = [\"zsh\"]\n",
+                "r.toml:8",
+                "`packages` cannot",
+            ),
         ];
         for (summary, body, place, word) in cases {
             let text = message(body);
