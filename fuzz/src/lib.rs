@@ -7,6 +7,7 @@
 //! [`mutate::Mutator`] makes a seeded, repeatable sample of damaged inputs for `cargo test`.
 
 pub mod headers;
+pub mod images;
 pub mod mutate;
 mod seeds;
 pub mod targets;
@@ -29,6 +30,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tar", run: targets::tar, seeds: seeds::tar, words: seeds::TAR_WORDS },
     Target { name: "layers", run: targets::layers, seeds: seeds::layers, words: seeds::LAYER_WORDS },
     Target { name: "oci", run: targets::oci, seeds: seeds::oci, words: seeds::LAYER_WORDS },
+    Target { name: "images", run: images::images, seeds: images::seeds, words: images::WORDS },
+    Target { name: "flatten", run: images::flattened, seeds: seeds::oci, words: seeds::LAYER_WORDS },
     Target { name: "deb", run: targets::deb, seeds: seeds::deb, words: seeds::DEB_WORDS },
     Target { name: "control", run: targets::control, seeds: seeds::control, words: seeds::CONTROL_WORDS },
     Target { name: "version", run: targets::version, seeds: seeds::version, words: seeds::VERSION_WORDS },

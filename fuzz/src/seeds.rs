@@ -247,6 +247,15 @@ pub(crate) fn oci() -> Vec<Vec<u8>> {
     vec![archive.finish(), sparse("sparse")]
 }
 
+/// An archive of these files.
+pub(crate) fn files(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = Archive::default();
+    for (name, contents) in files {
+        archive.add(name, Kind::File { size: contents.len() as u64 }, Metadata::new(0o644, 7), contents);
+    }
+    archive.finish()
+}
+
 /// Entries of every kind, with extension headers.
 fn sample_tar() -> Vec<u8> {
     let entries: [(&str, Kind); 9] = [

@@ -56,6 +56,16 @@ fn oci() {
 }
 
 #[test]
+fn images() {
+    sample("images");
+}
+
+#[test]
+fn flatten() {
+    sample("flatten");
+}
+
+#[test]
 fn deb() {
     sample("deb");
 }
@@ -102,6 +112,12 @@ fn seeds_are_accepted() {
     }
     for seed in seeds("oci") {
         assert!(ovmlayer_fuzz::targets::oci_accepts(&seed), "a layer");
+    }
+    for seed in seeds("images") {
+        assert!(ovmlayer_fuzz::images::images_accept(&seed), "an archive of images");
+    }
+    for seed in seeds("flatten").iter().take(1) {
+        assert!(ovmlayer_fuzz::images::flattened_accepts(seed), "a layer over another one");
     }
     for seed in seeds("packages") {
         let mut universe = archive::universe::Universe::new("amd64");

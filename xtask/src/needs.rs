@@ -16,6 +16,7 @@ enum Sign {
 
 const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("bsdtar"), "libarchive-tools"),
+    (Sign::Program("buildah"), "buildah"),
     (Sign::Program("cc"), "build-essential"),
     (Sign::Program("docker-registry"), "docker-registry"),
     (Sign::Program("dpkg-deb"), "dpkg"),
@@ -49,7 +50,6 @@ const TESTS: &[(Sign, &str)] = &[
 
 const BENCHES: &[(Sign, &str)] = &[
     (Sign::Program("arch-test"), "arch-test"),
-    (Sign::Program("buildah"), "buildah"),
     (Sign::Program("bwrap"), "bubblewrap"),
     (Sign::Program("debootstrap"), "debootstrap"),
     (Sign::Program("umoci"), "umoci"),

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Platform;
+use tree::{EntryPath, PathError};
+
 use crate::registry::RegistryError;
+use crate::{Platform, Reference};
 
 /// What can go wrong with images.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,46 @@ pub enum Error {
         /// The tags that are there.
         tags: Vec<String>,
     },
+    /// A reference into a registry, where there is no way to registries.
+    #[error(
+        "cannot read {reference}: no registry can be reached from here; name an image layout or an archive on disk"
+    )]
+    NoRegistry {
+        /// The reference.
+        reference: Reference,
+    },
+    /// There is no network, and the cache does not have what is needed.
+    #[error("the cache does not have {what} of {name}: read it once without `--offline`")]
+    NotKept {
+        /// What is missing.
+        what: String,
+        /// The image.
+        name: String,
+    },
+    /// A file is no archive of images.
+    #[error(
+        "{place} is no archive of images: it has neither `oci-layout` with `index.json` nor `manifest.json`"
+    )]
+    NoArchive {
+        /// The file.
+        place: String,
+    },
+    /// A tar of images cannot be read.
+    #[error("cannot read {}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: tree::Error,
+    },
+    /// What an image names is not there.
+    #[error("{place} has no {what}, which the image needs: it is incomplete, copy it anew")]
+    NoBlob {
+        /// What is missing.
+        what: String,
+        /// Where it was looked for.
+        place: String,
+    },
     /// There is no image for a platform.
     #[error("{place} has no image for {wanted}: {}", platforms_there(found))]
     NoPlatform {
@@ -107,6 +149,60 @@ pub enum Error {
     /// It was asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// Indices within indices within indices.
+    #[error("cannot read {what}: it has more indices within indices than make sense ({limit} are followed)")]
+    TooDeep {
+        /// The root of them.
+        what: String,
+        /// The bound.
+        limit: usize,
+    },
+    /// A document is of another type than its descriptor says.
+    #[error("cannot read {what}: it is said to be {promised}, and says itself that it is {found}")]
+    MediaType {
+        /// Which.
+        what: String,
+        /// The descriptor's word.
+        promised: String,
+        /// The document's own.
+        found: String,
+    },
+    /// A layer is no layer of a file system.
+    #[error("cannot use {what} as a layer: it is {found}, and no tar of a file system")]
+    NoLayer {
+        /// Which.
+        what: String,
+        /// What it is.
+        found: String,
+    },
+    /// A configuration does not fit its manifest.
+    #[error("cannot read {what}: it has {layers} layers, and its configuration has {diff_ids}")]
+    LayerCount {
+        /// The image.
+        what: String,
+        /// Layers of the manifest.
+        layers: usize,
+        /// Layers of the configuration.
+        diff_ids: usize,
+    },
+    /// A layer cannot be read, or not be put on those below it.
+    #[error("cannot unpack layer {digest} of {place}")]
+    Layer {
+        /// Its digest.
+        digest: String,
+        /// Where it is from.
+        place: String,
+        /// What is wrong.
+        source: LayerProblem,
+    },
+    /// An entry cannot be put into the flattened tree.
+    #[error("cannot add `{path}` to the image's files")]
+    Add {
+        /// The entry.
+        path: EntryPath,
+        /// What is wrong.
+        source: LayerProblem,
+    },
     /// A file or folder cannot be used.
     #[error("cannot {operation} {}", path.display())]
     Io {
@@ -123,6 +219,67 @@ pub enum Error {
     /// A tree cannot be read or written.
     #[error(transparent)]
     Tree(#[from] tree::Error),
+}
+
+/// What can be wrong with a layer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayerProblem {
+    /// Its bytes cannot be read, or are not those that were promised.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// It is no tar, or one with members that are not acceptable.
+    #[error(transparent)]
+    Tar(#[from] tree::Error),
+    /// Something that is no directory stands where an entry's directory would be.
+    #[error("`{path}` is a {found}, so that `{beneath}` cannot be put into it")]
+    NotADirectory {
+        /// What stands there.
+        path: String,
+        /// Its kind.
+        found: &'static str,
+        /// What should be put there.
+        beneath: EntryPath,
+    },
+    /// A hard link to what is not there, or to a directory.
+    #[error("`{path}` is a hard link to `{target}`, which is {found}")]
+    LinkTarget {
+        /// The link.
+        path: EntryPath,
+        /// Its target.
+        target: EntryPath,
+        /// What the target is.
+        found: &'static str,
+    },
+    /// Symbolic links that lead to each other.
+    #[error("`{path}` lies behind more than {limit} symbolic links")]
+    LinkLoop {
+        /// The entry.
+        path: EntryPath,
+        /// The bound.
+        limit: usize,
+    },
+    /// A link makes a path longer than paths can be.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The image is too large with it.
+    #[error(
+        "with it the image has more than {limit} {what}, which is the bound for images; it is damaged or hostile"
+    )]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        limit: u64,
+    },
+    /// The working file cannot be written.
+    #[error("cannot write a working file in {}", folder.display())]
+    Spool {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 /// What this crate's functions return.

@@ -7,6 +7,8 @@
 //! * [`Descriptor`], [`Manifest`], [`Index`], [`Config`], [`Platform`], [`Reference`]: the values of the OCI image and
 //!   distribution specifications.
 //! * [`Blobs`]: where contents are read from, whatever that is; [`Verified`]: a reader that notices other bytes.
+//! * [`open_source`]: whatever a location names, opened as a [`Source`]; [`Image`]: the image in it for one platform;
+//!   [`flatten`](mod@flatten): its layers as one tree. [`Kept`] reads those of registries through the cache.
 //! * [`Target`]: where images are written to; [`Layout`] is both.
 //! * [`registry`]: repositories of registries, which are both as well; [`copy`](mod@copy): images from one place to another.
 //! * [`build`]: trees into layers, layers into images.
@@ -21,6 +23,9 @@ mod descriptor;
 pub mod digest;
 mod error;
 pub mod events;
+pub mod flatten;
+mod image;
+mod kept;
 mod layout;
 mod location;
 mod manifest;
@@ -29,12 +34,15 @@ mod platform;
 mod reference;
 mod referrers;
 pub mod registry;
+mod source;
 mod target;
 
 pub use blobs::{Blobs, Place, Verified, read_small};
 pub use config::{Config, Empty, History, Process, RootFs};
 pub use descriptor::Descriptor;
-pub use error::{Error, Result};
+pub use error::{Error, LayerProblem, Result};
+pub use image::Image;
+pub use kept::{Kept, Opener};
 pub use layout::{Layout, REF_NAME};
 pub use location::Location;
 pub use manifest::{Index, Manifest};
@@ -42,4 +50,5 @@ pub use platform::Platform;
 pub use reference::{Reference, ReferenceSyntax};
 pub use referrers::Referrers;
 pub use registry::RegistryError;
+pub use source::{Remote, Source, open_source};
 pub use target::Target;

@@ -54,7 +54,8 @@ pub(crate) enum Command {
   ovmlayer-rootfs build base-rootfs                     Ubuntu for amd64 and arm64 into dist/
   ovmlayer-rootfs build base-rootfs --distro debian     Debian instead
   ovmlayer-rootfs build base-rootfs --arch arm64 --out /tmp/out
-  ovmlayer-rootfs build base-rootfs --locked --offline  the same bits again, without a network")]
+  ovmlayer-rootfs build base-rootfs --locked --offline  the same bits again, without a network
+  ovmlayer-rootfs build server-base --from ./image      a root filesystem from an image in a folder")]
     Build(Build),
     /// List the recipes that can be built by name.
     List,
@@ -110,6 +111,10 @@ pub(crate) struct Build {
     pub(crate) recipes: Vec<String>,
     #[command(flatten)]
     pub(crate) from: From,
+    /// Make the root filesystem from this image in place of the one that the recipe names: a reference into a registry, the
+    /// folder of an image layout, or an archive of either kind.
+    #[arg(long = "from", value_name = "REF|LAYOUT")]
+    pub(crate) image: Option<String>,
     /// The folder that artifacts are written to.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     pub(crate) out: PathBuf,

@@ -170,6 +170,7 @@ fn words(phase: Phase) -> &'static str {
     match phase {
         Phase::Resolve => "resolving packages",
         Phase::Fetch => "fetching packages",
+        Phase::Layers => "putting the image's layers together",
         Phase::Unpack => "unpacking packages",
         Phase::Configure => "running maintainer scripts",
         Phase::Steps => "running the recipe's steps",

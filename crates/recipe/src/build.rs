@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache::{Cache, Digest};
+use image::Remote;
 pub use rootfs::Interrupt;
 use rootfs::Normalise;
 use sandbox::IdMap;
@@ -18,6 +19,8 @@ use crate::find::Found;
 use crate::foreign::Emulation;
 use crate::format::Kind;
 use crate::image::ImageOutput;
+use crate::image_base::ImageBase;
+use crate::image_lock::ImageLock;
 use crate::lock::{Lock, Package};
 use crate::output::{self, Pending, Shape};
 use crate::place::Place;
@@ -44,6 +47,8 @@ pub enum Pin {
 pub struct Options {
     /// Where packages come from.
     pub origin: Origin,
+    /// The image to take in place of the one that the recipe names.
+    pub from: Option<String>,
     /// The folder that artifacts are written to.
     pub out: PathBuf,
     /// Where roots are built; in memory when they fit, else in `build` in the cache, when none.
@@ -52,6 +57,13 @@ pub struct Options {
     pub pin: Pin,
     /// How many packages are unpacked at the same time; the number of processors when none.
     pub jobs: Option<usize>,
+}
+
+impl Options {
+    /// How many threads work at the same time.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
 }
 
 /// A file or folder that a build made.
@@ -94,6 +106,8 @@ pub struct Session {
     pub(crate) cache: Cache,
     pub(crate) interrupt: Interrupt,
     pub(crate) events: Arc<dyn Events>,
+    /// Opens images in registries.
+    pub(crate) remote: Option<Arc<Remote<'static>>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -116,7 +130,31 @@ impl Session {
             Some(path) => Cache::open(path)?,
             None => Cache::open(&Cache::default_path()?)?,
         };
-        Ok(Self { cache, interrupt, events })
+        Ok(Self { cache, interrupt, events, remote: None })
+    }
+
+    /// The same with a way to registries, for recipes that are made from images there.
+    #[must_use]
+    pub fn with_remote(self, remote: Arc<Remote<'static>>) -> Self {
+        Self { remote: Some(remote), ..self }
+    }
+
+    /// The cache.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Resolves `found`, which is made from an image, to a lock.
+    ///
+    /// # Errors
+    /// [`Error::NotFromImage`]; when the image cannot be read.
+    pub fn lock_image(&self, found: &Found, origin: &Origin) -> Result<ImageLock, Error> {
+        let options = Options { origin: origin.clone(), pin: Pin::Update, ..Options::default() };
+        self.interruptible(|| match ImageBase::of(self, found, &options)? {
+            Some(base) => base.lock(),
+            None => Err(Error::NotFromImage { recipe: found.name.clone() }),
+        })
     }
 
     /// Resolves `found` to a lock.
@@ -132,10 +170,22 @@ impl Session {
     /// # Errors
     /// [`Error::Io`].
     pub fn write_lock(&self, lock: &Lock, path: &Path) -> Result<PathBuf, Error> {
+        Self::write_lock_text(&lock.to_text()?, path)
+    }
+
+    /// The same for the lock of a recipe that is made from an image.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_image_lock(&self, lock: &ImageLock, path: &Path) -> Result<PathBuf, Error> {
+        Self::write_lock_text(&lock.to_text()?, path)
+    }
+
+    fn write_lock_text(text: &str, path: &Path) -> Result<PathBuf, Error> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
-        output::write_text(path, &lock.to_text()?)?.publish()
+        output::write_text(path, text)?.publish()
     }
 
     /// Builds `found`: its artifacts and the lock that says what is in them. `ids` is proof that the program has entered
@@ -155,6 +205,9 @@ impl Session {
     fn build_all(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
         let in_out = explain(&options.out, "`--out`");
         std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
+        if let Some(base) = ImageBase::of(self, found, options)? {
+            return base.build();
+        }
         let plan = Plan::new(found, &options.origin)?;
         let resolver = Resolver::new(self, &plan, &options.origin)?;
         let lock = self.lock_for(found, &plan, &resolver, options)?;
@@ -171,13 +224,23 @@ impl Session {
         let mut pending = artifacts.finish(self.interrupt.flag()).map_err(&in_out)?;
         let path = options.out.join(format!("{}.lock", found.name));
         pending.push(output::write_text(&path, &lock.to_text()?).map_err(in_out)?);
+        self.publish(pending, || match options.pin {
+            Pin::Update => self.refresh(&lock, &found.lock_path()),
+            Pin::IfThere | Pin::Locked => Ok(()),
+        })
+    }
+
+    /// Gives artifacts their final names, does `then`, and tells of them.
+    pub(crate) fn publish(
+        &self,
+        pending: Vec<Pending>,
+        then: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<Vec<Artifact>, Error> {
         if self.interrupt.is_set() {
             return Err(Error::Interrupted);
         }
         let artifacts = pending.into_iter().map(publish).collect::<Result<Vec<_>, _>>()?;
-        if options.pin == Pin::Update {
-            self.refresh(&lock, &found.lock_path())?;
-        }
+        then()?;
         for artifact in &artifacts {
             let Artifact { path, size, sha256 } = artifact.clone();
             self.events.event(Event::Artifact { path, size, sha256 });
@@ -355,7 +418,7 @@ impl Work<'_> {
     }
 
     fn jobs(&self) -> usize {
-        self.options.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+        self.options.jobs()
     }
 
     fn failed(&self, source: rootfs::Error) -> Error {

@@ -15,19 +15,22 @@ const HEAD: usize = 8 + 60;
 
 /// The epoch of a build of `packages`, in seconds: the environment's value when the user set one.
 pub(crate) fn of(cache: &Cache, packages: &[&Package]) -> Result<i64, Error> {
-    if let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") {
-        let text = value.to_string_lossy();
-        return text
-            .parse()
-            .ok()
-            .filter(|epoch| *epoch >= 0)
-            .ok_or_else(|| Error::Epoch { value: text.into_owned() });
+    if let Some(epoch) = of_environment()? {
+        return Ok(epoch);
     }
     let mut newest = 0;
     for package in packages {
         newest = newest.max(built(cache, package)?);
     }
     Ok(newest)
+}
+
+/// The environment's value, in seconds, when the user set one.
+pub(crate) fn of_environment() -> Result<Option<i64>, Error> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let text = value.to_string_lossy();
+    let epoch = text.parse().ok().filter(|epoch| *epoch >= 0);
+    epoch.map(Some).ok_or_else(|| Error::Epoch { value: text.into_owned() })
 }
 
 fn built(cache: &Cache, package: &Package) -> Result<i64, Error> {

@@ -137,6 +137,35 @@ pub enum Error {
     /// The build was interrupted.
     #[error("interrupted; nothing was written")]
     Interrupted,
+    /// `--from` for a recipe that is not made from an image.
+    #[error(
+        "recipe `{recipe}` is not made from an image, so `--from` means nothing to it: its `from` key would say so"
+    )]
+    NotFromImage {
+        /// The recipe.
+        recipe: String,
+    },
+    /// What `--from` says is no location of an image.
+    #[error(transparent)]
+    From(#[from] image::ReferenceSyntax),
+    /// The image is another one than the lock says.
+    #[error(
+        "{from} is another image than the one in the lock {}: the lock has sha256:{locked}, and it is sha256:{found}; \
+         `--update` takes the new one and refreshes the lock", path.display()
+    )]
+    OtherImage {
+        /// What was read.
+        from: String,
+        /// The lock.
+        path: PathBuf,
+        /// Its digest.
+        locked: cache::Digest,
+        /// The other one.
+        found: cache::Digest,
+    },
+    /// The image could not be read or flattened.
+    #[error(transparent)]
+    Image(#[from] image::Error),
     /// The packages could not be had.
     #[error(transparent)]
     Archive(#[from] archive::Error),
@@ -195,6 +224,8 @@ impl Error {
         matches!(
             self,
             Self::NoRecipe { .. }
+                | Self::NotFromImage { .. }
+                | Self::From(_)
                 | Self::UnknownArchitecture { .. }
                 | Self::Archive(archive::Error::Mirror(archive::mirror::MirrorError::Date(_)))
         )

@@ -89,6 +89,8 @@ pub enum Phase {
     Resolve,
     /// Packages are fetched.
     Fetch,
+    /// The layers of an image are fetched and put together.
+    Layers,
     /// Packages are unpacked.
     Unpack,
     /// Maintainer scripts run.

@@ -9,6 +9,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("base-rootfs", include_str!("../../../recipes/base-rootfs.toml")),
     ("server-foundation", include_str!("../../../recipes/server-foundation.toml")),
     ("server-foundation-dev", include_str!("../../../recipes/server-foundation-dev.toml")),
+    ("server-base", include_str!("../../../recipes/server-base.toml")),
 ];
 
 /// The folder of the user's own recipes.

@@ -34,6 +34,9 @@ pub struct Recipe {
     /// empty, the recipe's.
     #[serde(default)]
     pub output: String,
+    /// The image that a root filesystem is made from instead of packages: a reference, or the location of an image layout or
+    /// archive, relative to the recipe.
+    pub from: Option<String>,
     /// Which packages are there before any step.
     #[serde(default)]
     pub variant: Variant,
@@ -257,6 +260,9 @@ impl Recipe {
             (Some(image), Kind::Image) => image.check()?,
             (None, _) => {}
         }
+        if let Some(from) = &self.from {
+            self.check_from(from)?;
+        }
         self.steps.iter().try_for_each(Step::check)
     }
 
@@ -298,6 +304,30 @@ impl Recipe {
         self.steps.splice(0..0, below.steps);
         for (distro, settings) in below.distros {
             self.distros.entry(distro).or_insert(settings);
+        }
+    }
+
+    /// What an image can be turned into without running anything in it.
+    fn check_from(&self, from: &str) -> Result<(), (&'static str, String)> {
+        if let Err(error) = from.parse::<image::Location>() {
+            return Err(("from", error.to_string()));
+        }
+        if !self.output.contains(".tar") && !self.output.ends_with(".tgz") {
+            return Err(("output", "what is made from an image is a tar, compressed or not".into()));
+        }
+        let other = self.steps.iter().find_map(|step| match step {
+            Step::Packages(_) => Some("packages"),
+            Step::Run(_) => Some("run"),
+            Step::Env(_) => Some("env"),
+            Step::Users(_) => Some("users"),
+            Step::Files(_) | Step::Slim(_) => None,
+        });
+        match other {
+            Some(word) => Err((
+                word,
+                format!("a step `{word}` cannot be carried out on an image (`from`): `files` and `slim` can"),
+            )),
+            None => Ok(()),
         }
     }
 
@@ -422,6 +452,14 @@ mod tests {
                 "output = \"x\"\n[image]\nuser = \"a\"\n",
                 "r.toml:6",
                 "kind `image`",
+            ),
+            ("no reference", "output = \"x.tar\"\nfrom = \"A B\"\n", "r.toml:6", "`A B` is not a reference"),
+            ("a folder of an image", "output = \"x\"\nfrom = \"a/b\"\n", "r.toml:5", "is a tar"),
+            (
+                "packages on an image",
+                "output = \"x.tar\"\nfrom = \"a/b\"\n[[steps]]\npackages = [\"zsh\"]\n",
+                "r.toml:8",
+                "`packages` cannot",
             ),
         ];
         for (summary, body, place, word) in cases {

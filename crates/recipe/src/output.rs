@@ -55,29 +55,31 @@ pub(crate) fn write_tree(root: &Root, path: &Path, shape: &Shape<'_>) -> Result<
 }
 
 fn write_tar(root: &Root, path: &Path, format: Format, shape: &Shape<'_>) -> Result<Pending, Error> {
-    let temporary = Temporary::file(path)?;
-    let sum = tar_into(&temporary, root, format, shape)?;
-    Ok(Pending { temporary, sum: Some(sum) })
+    write_archive(path, format, shape.threads, shape.interrupted, |tar| pack(root, tar, shape))
 }
 
-/// Writes the tar and gives its size in bytes and its digest.
-fn tar_into(
-    temporary: &Temporary,
-    root: &Root,
+/// A tar on its way into a file.
+pub(crate) type Archive<'a> = tar::Writer<Encoder<Summing<'a, &'a File>>>;
+
+/// Writes a tar as `path`, with what `fill` puts into it.
+pub(crate) fn write_archive(
+    path: &Path,
     format: Format,
-    shape: &Shape<'_>,
-) -> Result<(u64, Digest), Error> {
+    threads: usize,
+    interrupted: &AtomicBool,
+    fill: impl FnOnce(&mut Archive<'_>) -> Result<(), Error>,
+) -> Result<Pending, Error> {
+    let temporary = Temporary::file(path)?;
     let failed = Error::writing(temporary.path());
-    let sink =
-        Summing { inner: temporary.writer(), hasher: Hasher::new(), size: 0, interrupted: shape.interrupted };
-    let encoder = Encoder::new(format, sink, shape.threads).map_err(&failed)?;
+    let sink = Summing { inner: temporary.writer(), hasher: Hasher::new(), size: 0, interrupted };
+    let encoder = Encoder::new(format, sink, threads).map_err(&failed)?;
     let mut tar = tar::Writer::new(encoder);
-    pack(root, &mut tar, shape)?;
+    fill(&mut tar)?;
     let encoder = tar.finish()?;
     let sink = encoder.finish().map_err(&failed)?;
-    let (size, digest) = (sink.size, sink.hasher.finish());
+    let sum = (sink.size, sink.hasher.finish());
     sink.inner.sync_all().map_err(&failed)?;
-    Ok((size, digest))
+    Ok(Pending { temporary, sum: Some(sum) })
 }
 
 /// Writes a file of whatever `write` gives it.
@@ -172,7 +174,7 @@ fn clamp(mut metadata: Metadata, epoch: i64) -> Metadata {
 }
 
 /// Counts and hashes what is written, and stops when asked to.
-struct Summing<'a, W> {
+pub(crate) struct Summing<'a, W> {
     inner: W,
     hasher: Hasher,
     size: u64,

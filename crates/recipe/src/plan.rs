@@ -206,7 +206,8 @@ fn main_suites(suite: &str) -> Vec<String> {
     suites
 }
 
-fn architectures(found: &Found, origin: &Origin) -> Result<Vec<String>, Error> {
+/// The architectures to build, each once: those of the command line, else the recipe's.
+pub(crate) fn architectures(found: &Found, origin: &Origin) -> Result<Vec<String>, Error> {
     let wanted =
         if origin.architectures.is_empty() { &found.recipe.architectures } else { &origin.architectures };
     let mut architectures: Vec<String> = Vec::new();

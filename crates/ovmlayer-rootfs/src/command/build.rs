@@ -23,6 +23,7 @@ pub(crate) fn run(cli: &Cli, build: &Build) -> Result<ExitCode, Box<dyn Error>> 
     let session = Session::open(build.from.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?;
     let options = Options {
         origin: super::origin(&build.from),
+        from: build.image.clone(),
         out: build.out.clone(),
         build_dir: build.build_dir.clone(),
         pin: match (build.locked, build.update) {

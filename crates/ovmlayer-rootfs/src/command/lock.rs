@@ -1,10 +1,12 @@
 //! `lock`: puts a lock beside a recipe.
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use recipe::build::{Interrupt, Session};
+use recipe::{Found, ImageLock};
 
 use crate::cli::{Cli, Lock};
 use crate::progress::Shown;
@@ -14,10 +16,13 @@ pub(crate) fn run(cli: &Cli, lock: &Lock) -> Result<ExitCode, Box<dyn Error>> {
     let interrupt = Interrupt::new()?;
     signals::watch(&interrupt)?;
     let found = recipe::find(&lock.recipe)?;
+    if found.recipe.from.is_some() {
+        return run_for_image(cli, lock, &found, interrupt);
+    }
     let path = found.lock_path();
     let before = recipe::Lock::load(&path)?;
     if before.is_some() && !lock.update {
-        return Err(format!("{} is there already: add `--update` to refresh it", path.display()).into());
+        return Err(there_already(&path));
     }
     let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
     let session = Session::open(lock.from.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?;
@@ -26,14 +31,44 @@ pub(crate) fn run(cli: &Cli, lock: &Lock) -> Result<ExitCode, Box<dyn Error>> {
     let resolved = resolved?;
     let path = session.write_lock(&resolved, &path)?;
     match before {
-        Some(before) => {
-            let changes = before.changes(&resolved);
-            if changes.is_empty() {
-                printer::result("nothing changed");
-            }
-            changes.iter().for_each(|line| printer::result(line));
-        }
+        Some(before) => print_changes(&before.changes(&resolved)),
         None => printer::result(&format!("{}  {} packages", path.display(), resolved.packages.len())),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The same for a recipe that is made from an image.
+fn run_for_image(
+    cli: &Cli,
+    lock: &Lock,
+    found: &Found,
+    interrupt: Interrupt,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let path = found.lock_path();
+    let before = ImageLock::load(&path)?;
+    if before.is_some() && !lock.update {
+        return Err(there_already(&path));
+    }
+    let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
+    let session = Session::open(lock.from.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?;
+    let resolved = session.lock_image(found, &super::origin(&lock.from));
+    shown.finish();
+    let resolved = resolved?;
+    let path = session.write_image_lock(&resolved, &path)?;
+    match before {
+        Some(before) => print_changes(&before.changes(&resolved)),
+        None => printer::result(&format!("{}  sha256:{}", path.display(), resolved.sha256)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn there_already(path: &Path) -> Box<dyn Error> {
+    format!("{} is there already: add `--update` to refresh it", path.display()).into()
+}
+
+fn print_changes(changes: &[String]) {
+    if changes.is_empty() {
+        printer::result("nothing changed");
+    }
+    changes.iter().for_each(|line| printer::result(line));
 }

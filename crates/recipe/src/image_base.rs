@@ -1,0 +1,263 @@
+//! Root filesystems that are made from an image: found, flattened, written, locked. Nothing runs in them.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use cache::Scratch;
+use image::flatten::{Flattened, Limits, Options as FlattenOptions, Shape, flatten};
+use image::{Error as ImageError, Image, Kept, Location, Opener, Platform, Reference, Source, open_source};
+use tree::codec::Format;
+use tree::{Entry, EntryPath, Kind, Metadata};
+
+use crate::build::{Artifact, Options, Pin, Session};
+use crate::events::{Event, Phase};
+use crate::find::Found;
+use crate::format::{FileStep, Step};
+use crate::image_lock::ImageLock;
+use crate::output::{self, Pending};
+use crate::plan::architectures;
+use crate::space::explain;
+use crate::steps::Slim;
+use crate::{Error, epoch};
+
+/// A recipe that is made from an image, joined with the command line.
+pub(crate) struct ImageBase<'a> {
+    session: &'a Session,
+    found: &'a Found,
+    options: &'a Options,
+    /// The image, as the recipe or the command line names it.
+    from: String,
+    location: Location,
+    architectures: Vec<String>,
+}
+
+impl<'a> ImageBase<'a> {
+    /// None for a recipe that is made of packages.
+    pub(crate) fn of(
+        session: &'a Session,
+        found: &'a Found,
+        options: &'a Options,
+    ) -> Result<Option<Self>, Error> {
+        let (from, location) = match (&options.from, &found.recipe.from) {
+            (None, None) => return Ok(None),
+            (Some(_), None) => return Err(Error::NotFromImage { recipe: found.called() }),
+            (Some(from), Some(_)) => (from, Location::guess(from)?),
+            (None, Some(from)) => (from, beside(&found.folder(), from.parse()?)),
+        };
+        let architectures = architectures(found, &options.origin)?;
+        Ok(Some(Self { session, found, options, from: from.clone(), location, architectures }))
+    }
+
+    /// The lock of what the image is now.
+    pub(crate) fn lock(&self) -> Result<ImageLock, Error> {
+        let scratch = self.scratch()?;
+        let source = self.open(None, scratch.path())?;
+        let mut lock = ImageLock::new(&self.found.name, &self.from, source.root());
+        for architecture in &self.architectures {
+            lock.add(architecture, &Image::find(&*source, source.root(), &Platform::linux(architecture))?);
+        }
+        Ok(lock)
+    }
+
+    /// Builds the root filesystems.
+    pub(crate) fn build(&self) -> Result<Vec<Artifact>, Error> {
+        let in_out = explain(&self.options.out, "`--out`");
+        let lock_path = self.found.lock_path();
+        let before = self.lock_beside(&lock_path)?;
+        self.session.phase(None, Phase::Resolve);
+        let scratch = self.scratch()?;
+        let in_scratch = explain(scratch.path(), "`--build-dir`");
+        let source = self.open(before.as_ref(), scratch.path()).map_err(&in_scratch)?;
+        let mut lock = ImageLock::new(&self.found.name, &self.from, source.root());
+        let mut pending = Vec::new();
+        for architecture in &self.architectures {
+            let image = Image::find(&*source, source.root(), &Platform::linux(architecture))?;
+            if let Some(locked) = before.as_ref().and_then(|lock| lock.image(architecture)) {
+                self.check(&lock_path, locked.manifest, image.descriptor.digest)?;
+            }
+            lock.add(architecture, &image);
+            self.session.phase(Some(architecture), Phase::Layers);
+            let flattened = self.flatten(&*source, &image, scratch.path()).map_err(&in_scratch)?;
+            self.session.phase(Some(architecture), Phase::Write);
+            pending.push(self.write(flattened, architecture).map_err(&in_out)?);
+        }
+        let text = lock.to_text()?;
+        let path = self.options.out.join(format!("{}.lock", self.found.name));
+        pending.push(output::write_text(&path, &text).map_err(in_out)?);
+        drop(source);
+        scratch.close()?;
+        self.session.publish(pending, || match self.options.pin {
+            Pin::Update => self.refresh(&lock, &lock_path),
+            Pin::IfThere | Pin::Locked => Ok(()),
+        })
+    }
+
+    /// The lock to build from, if there is one.
+    fn lock_beside(&self, path: &Path) -> Result<Option<ImageLock>, Error> {
+        let pin = self.options.pin;
+        let lock = if pin == Pin::Update { None } else { ImageLock::load(path)? };
+        let called = || self.found.called();
+        let stale = |what: String| Error::StaleLock { path: path.to_owned(), recipe: called(), what };
+        match lock {
+            None if pin == Pin::Locked => Err(Error::NoLock { path: path.to_owned(), recipe: called() }),
+            None => Ok(None),
+            Some(lock) if lock.from == self.from => {
+                match self.architectures.iter().find(|name| lock.image(name).is_none()) {
+                    Some(missing) => Err(stale(format!("it has nothing for {missing}"))),
+                    None => Ok(Some(lock)),
+                }
+            }
+            // It pins what the recipe says, and the command line says something else.
+            Some(_) if self.options.from.is_some() && pin == Pin::IfThere => Ok(None),
+            Some(lock) => Err(stale(format!("its image is {}", lock.from))),
+        }
+    }
+
+    fn open(&self, lock: Option<&ImageLock>, scratch: &Path) -> Result<Box<dyn Source + '_>, Error> {
+        let source: Box<dyn Source + '_> = match &self.location {
+            Location::Registry(reference) => Box::new(self.open_kept(reference, lock)?),
+            location => open_source(location, scratch, None)?,
+        };
+        if let Some(lock) = lock {
+            self.check(&self.found.lock_path(), lock.sha256, source.root().digest)?;
+        }
+        Ok(source)
+    }
+
+    fn open_kept(&self, reference: &Reference, lock: Option<&ImageLock>) -> Result<Kept<'_>, Error> {
+        let cache = &self.session.cache;
+        let offline = self.options.origin.offline;
+        Ok(match lock {
+            Some(lock) => {
+                let pinned = reference.with_digest(lock.sha256);
+                let open = (!offline).then(|| self.opener(&pinned));
+                Kept::locked(cache, &pinned, lock.root(), open)
+            }
+            None if offline => Kept::offline(cache, reference)?,
+            None => Kept::newest(cache, reference, self.opener(reference))?,
+        })
+    }
+
+    fn opener(&self, reference: &Reference) -> Opener<'_> {
+        let (remote, reference) = (self.session.remote.as_ref().map(Arc::clone), reference.clone());
+        Box::new(move || match &remote {
+            Some(remote) => remote(&reference),
+            None => Err(ImageError::NoRegistry { reference: reference.clone() }),
+        })
+    }
+
+    /// What is read must be what the lock says.
+    fn check(&self, path: &Path, locked: cache::Digest, found: cache::Digest) -> Result<(), Error> {
+        if locked == found {
+            return Ok(());
+        }
+        Err(Error::OtherImage { from: self.from.clone(), path: path.to_owned(), locked, found })
+    }
+
+    /// Puts the layers together, and what the recipe's steps and the image say on top.
+    fn flatten(&self, source: &dyn Source, image: &Image, scratch: &Path) -> Result<Flattened, Error> {
+        let options = FlattenOptions {
+            scratch,
+            threads: self.options.jobs().min(4),
+            limits: Limits::default(),
+            interrupted: self.session.interrupt.flag(),
+        };
+        let mut flattened = flatten(source, image, &options)?;
+        let epoch = epoch::of_environment()?;
+        let time = epoch.unwrap_or_else(|| flattened.newest());
+        for (index, step) in self.found.recipe.steps.iter().enumerate() {
+            let Step::Files(files) = step else { continue };
+            for file in files {
+                add(&mut flattened, file, &self.found.folder(), time).map_err(|message| Error::Step {
+                    recipe: self.found.name.clone(),
+                    number: index + 1,
+                    kind: "files",
+                    message: format!("{}: {message}", file.path),
+                })?;
+            }
+        }
+        flattened.describe(image, epoch)?;
+        Ok(flattened)
+    }
+
+    fn write(&self, mut flattened: Flattened, architecture: &str) -> Result<Pending, Error> {
+        let slim = Slim::new(&self.found.name, &self.found.recipe.steps)?;
+        let interrupted = self.session.interrupt.flag();
+        let shape = Shape {
+            leave_out: &|path: &EntryPath| slim.leaves_out(path),
+            empty_dev: true,
+            latest: epoch::of_environment()?,
+            interrupted,
+        };
+        let name = self.found.recipe.output.replace("{arch}", architecture);
+        let (path, format) = (self.options.out.join(&name), Format::from_file_name(&name));
+        output::write_archive(&path, format, self.options.jobs(), interrupted, |tar| {
+            flattened.write(tar, &shape)?;
+            Ok(())
+        })
+    }
+
+    /// Puts `lock` to `path` and tells what is new in it.
+    fn refresh(&self, lock: &ImageLock, path: &Path) -> Result<(), Error> {
+        // One that cannot be read is what a refresh is good for.
+        if let Ok(Some(before)) = ImageLock::load(path) {
+            for change in before.changes(lock) {
+                self.session.events.event(Event::LockChanged { change });
+            }
+        }
+        self.session.write_image_lock(lock, path).map(drop)
+    }
+
+    /// A folder for working files.
+    fn scratch(&self) -> Result<Scratch, Error> {
+        let in_cache = || self.session.cache.root().join("build");
+        let folder = self.options.build_dir.clone().unwrap_or_else(in_cache);
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        Ok(Scratch::new(&folder, &self.found.name)?)
+    }
+}
+
+/// A location whose path is relative to the recipe.
+fn beside(folder: &Path, location: Location) -> Location {
+    match location {
+        Location::Registry(_) => location,
+        Location::Layout { path, tag } => Location::Layout { path: folder.join(path), tag },
+        Location::LayoutTar { path, tag } => Location::LayoutTar { path: folder.join(path), tag },
+        Location::DockerArchive { path, tag } => Location::DockerArchive { path: folder.join(path), tag },
+    }
+}
+
+/// Puts a file of a `files` step over what the image has.
+fn add(flattened: &mut Flattened, file: &FileStep, folder: &Path, time: i64) -> Result<(), String> {
+    let path =
+        EntryPath::parse(file.path.trim_start_matches('/').as_bytes()).map_err(|error| error.to_string())?;
+    let (uid, gid) = file.owner()?;
+    let metadata = Metadata { uid, gid, ..Metadata::new(file.mode()?, time) };
+    let mut put = |kind, contents: &mut dyn std::io::Read| {
+        let entry = Entry { path: path.clone(), kind, metadata: metadata.clone() };
+        flattened.add(entry, contents).map_err(|error| in_words(&error))
+    };
+    match (&file.content, &file.source, &file.link) {
+        (Some(content), _, _) => put(Kind::File { size: content.len() as u64 }, &mut content.as_bytes()),
+        (_, Some(source), _) => {
+            let source = folder.join(source);
+            let opened = File::open(&source).and_then(|file| Ok((file.metadata()?.len(), file)));
+            let (size, mut opened) = opened.map_err(|error| format!("{}: {error}", source.display()))?;
+            put(Kind::File { size }, &mut opened)
+        }
+        (_, _, Some(link)) => put(Kind::Symlink { target: link.clone().into_bytes() }, &mut std::io::empty()),
+        (None, None, None) => Ok(()),
+    }
+}
+
+/// An error and its causes as one line.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
