@@ -64,6 +64,24 @@ pub enum Error {
         /// The tags that are there.
         tags: Vec<String>,
     },
+    /// There is no image for a platform, or it has to be said for which.
+    #[error("{place} has {}; {}", no_platform(wanted.as_deref()), platforms_there(there))]
+    NoPlatform {
+        /// Where it was looked for.
+        place: String,
+        /// The platform that was asked for.
+        wanted: Option<String>,
+        /// The platforms that are there.
+        there: Vec<String>,
+    },
+    /// A program of the machine cannot be run, or fails.
+    #[error("cannot run `{program}`: {message}")]
+    Program {
+        /// Which.
+        program: String,
+        /// What happened, and what to do about it.
+        message: String,
+    },
     /// A file or folder cannot be used.
     #[error("cannot {operation} {}", path.display())]
     Io {
@@ -104,4 +122,15 @@ fn no_image(wanted: Option<&str>, several: bool) -> String {
 
 fn tags_there(tags: &[String]) -> String {
     if tags.is_empty() { "it has no tags".to_owned() } else { format!("its tags are {}", tags.join(", ")) }
+}
+
+fn no_platform(wanted: Option<&str>) -> String {
+    match wanted {
+        Some(wanted) => format!("no image for {wanted}"),
+        None => "images for several platforms: say which one with `--platform`".to_owned(),
+    }
+}
+
+fn platforms_there(there: &[String]) -> String {
+    if there.is_empty() { "it names no platforms".to_owned() } else { format!("it has {}", there.join(", ")) }
 }

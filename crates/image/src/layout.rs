@@ -162,6 +162,17 @@ impl Target for Layout {
         index.manifests.push(named);
         write_whole(&self.path.join("index.json"), &index.to_bytes())
     }
+
+    fn put_referrer(&self, manifest: &Descriptor, bytes: &[u8]) -> Result<()> {
+        self.put_manifest(manifest, bytes)?;
+        let _guard = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index()?;
+        if index.manifests.iter().any(|entry| entry.digest == manifest.digest) {
+            return Ok(());
+        }
+        index.manifests.push(manifest.clone());
+        write_whole(&self.path.join("index.json"), &index.to_bytes())
+    }
 }
 
 fn store(temporary: &Path, contents: &mut dyn Read, blob: &Descriptor, place: &str) -> Result<()> {

@@ -8,20 +8,30 @@
 //!   distribution specifications.
 //! * [`Blobs`]: where contents are read from, whatever that is; [`Verified`]: a reader that notices other bytes.
 //! * [`Target`]: where images are written to; [`Layout`] is both.
+//! * [`inventory`]: the packages and files of a tree or an image; [`sbom`], [`inspection`], [`difference`] and [`report`] are
+//!   made of it, [`provenance`] and [`referrer`] go with them, [`signing`] is left to `cosign`.
 //!
 //! The crate knows nothing of packages, recipes and sandboxes.
 
 mod blobs;
 mod config;
 mod descriptor;
+pub mod difference;
 pub mod digest;
 mod error;
+pub mod inspection;
+pub mod inventory;
 mod layout;
 mod location;
 mod manifest;
 pub mod media;
 mod platform;
+pub mod provenance;
 mod reference;
+pub mod referrer;
+pub mod report;
+pub mod sbom;
+pub mod signing;
 mod target;
 
 pub use blobs::{Blobs, Place, Verified, read_small};

@@ -30,4 +30,13 @@ pub trait Target: Place + Sync {
     /// # Errors
     /// When the place cannot be reached, or does not take it.
     fn tag(&self, manifest: &Descriptor, bytes: &[u8], tag: &str) -> Result<()>;
+
+    /// Stores a manifest that is about another one, its `subject`, so that who looks at that one finds it. Registries list
+    /// such manifests by themselves.
+    ///
+    /// # Errors
+    /// As [`Target::put_manifest`].
+    fn put_referrer(&self, manifest: &Descriptor, bytes: &[u8]) -> Result<()> {
+        self.put_manifest(manifest, bytes)
+    }
 }

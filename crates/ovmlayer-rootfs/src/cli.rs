@@ -1,10 +1,14 @@
 //! The command line.
 
+mod look;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::distro::Distro;
 use recipe::plan::Base;
+
+pub(crate) use look::{Diff, Inspect, Sbom};
 
 /// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
 ///
@@ -59,6 +63,37 @@ pub(crate) enum Command {
     /// The lock then pins the recipe: `build --locked` accepts nothing else. With `--update` an existing lock is refreshed
     /// and what changed is printed.
     Lock(Lock),
+    /// Show what is in a tar, a folder or an image: packages, what takes the room, layers, configuration.
+    ///
+    /// Files and folders are told by what they are: a tar (plain or compressed with gzip, xz or zstd), an OCI image layout, or
+    /// the root of a tree. Images may also be named as `oci:FOLDER[:TAG]`. With `--json` everything is printed, in a form whose
+    /// number `format` says when it changes.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs inspect dist/amd64-rootfs.tar
+  ovmlayer-rootfs inspect dist/server-foundation --platform arm64
+  ovmlayer-rootfs inspect amd64-rootfs.tar.zst --report size.html   a map for a browser, in one file
+  ovmlayer-rootfs inspect amd64-rootfs.tar --json | jq '.packages[] | {name, version, bytes}'")]
+    Inspect(Inspect),
+    /// Show what has changed from one tar, folder or image to another.
+    ///
+    /// Packages that came, went or have another version; entries that came, went or differ in kind, mode, owner, size, contents,
+    /// link target or extended attributes; and how an image is run. Times of modification are not compared.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs diff old/amd64-rootfs.tar dist/amd64-rootfs.tar
+  ovmlayer-rootfs diff oci:dist/app:v1 oci:dist/app:v2 --json
+  ovmlayer-rootfs diff a.tar b.tar && echo the same
+
+Exit status, as of diff(1): 0 the same, 1 different, 2 trouble.")]
+    Diff(Diff),
+    /// Write the bill of materials of a tar, a folder or an image.
+    ///
+    /// It lists the packages of dpkg, Python and npm with their versions, licences and files, and every file by its digest. The
+    /// same tree gives the same bytes: the time in it is that of the newest file, or SOURCE_DATE_EPOCH.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs sbom dist/amd64-rootfs.tar --output amd64-rootfs.spdx.json
+  ovmlayer-rootfs sbom dist/server-foundation --format cyclonedx --platform arm64
+  ovmlayer-rootfs sbom oci:dist/app:v1 --attach     beside the image in its layout, whose digest stays")]
+    Sbom(Sbom),
     /// Say what this machine can do, and what to do about the rest.
     Doctor(Doctor),
     /// Print a completion script for a shell.

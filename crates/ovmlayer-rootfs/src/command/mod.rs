@@ -1,9 +1,13 @@
 //! One module per command.
 
 mod build;
+mod diff;
 mod doctor;
+mod inspect;
 mod list;
 mod lock;
+mod look;
+mod sbom;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -19,6 +23,9 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Build(build) => build::run(cli, build),
         Command::List => list::run(cli.json),
         Command::Lock(lock) => lock::run(cli, lock),
+        Command::Inspect(inspect) => inspect::run(inspect, cli.json),
+        Command::Diff(diff) => Ok(diff::run(diff, cli.json)),
+        Command::Sbom(sbom) => sbom::run(sbom),
         Command::Doctor(doctor) => doctor::run(doctor, cli.json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
