@@ -52,8 +52,8 @@ struct Owners<'f> {
     facts: &'f BTreeMap<EntryPath, Arc<Fact>>,
 }
 
-impl Owners<'_> {
-    fn fact(&self, path: &str) -> Option<&Fact> {
+impl<'f> Owners<'f> {
+    fn fact(&self, path: &str) -> Option<&'f Fact> {
         self.facts.get(&EntryPath::parse(path.as_bytes()).ok()?).map(AsRef::as_ref)
     }
 
@@ -125,7 +125,7 @@ impl Owners<'_> {
     }
 
     /// What dpkg's lists say that a package has.
-    fn debian_files(&self, package: &Package) -> &[EntryPath] {
+    fn debian_files(&self, package: &Package) -> &'f [EntryPath] {
         let name = &package.name;
         let architecture = package.architecture.as_deref().unwrap_or_default();
         let places = [
