@@ -203,6 +203,14 @@ pub enum Error {
         /// What is wrong.
         source: LayerProblem,
     },
+    /// A program of the machine cannot be run, or fails.
+    #[error("cannot run `{program}`: {message}")]
+    Program {
+        /// Which.
+        program: String,
+        /// What happened, and what to do about it.
+        message: String,
+    },
     /// A file or folder cannot be used.
     #[error("cannot {operation} {}", path.display())]
     Io {

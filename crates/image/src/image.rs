@@ -44,6 +44,18 @@ impl Image {
         }
     }
 
+    /// The image for `here` that `root` is or leads to; when there is none, the only one of any other platform.
+    ///
+    /// # Errors
+    /// [`Error::NoPlatform`] when there are several others, of which one has to be chosen; else as [`Image::find`].
+    pub fn find_any(blobs: &dyn Blobs, root: &Descriptor, here: &Platform) -> Result<Self> {
+        let only = match Self::find(blobs, root, here) {
+            Err(Error::NoPlatform { found, .. }) if found.len() == 1 => found[0].parse(),
+            other => return other,
+        };
+        only.map_or_else(|_| Self::find(blobs, root, here), |only| Self::find(blobs, root, &only))
+    }
+
     /// Reads the image whose manifest `descriptor` names.
     ///
     /// # Errors
@@ -248,6 +260,17 @@ mod tests {
         assert!(
             Image::find(&memory, &amd64, &arm64()).unwrap_err().to_string().contains("it has linux/amd64")
         );
+    }
+
+    #[test]
+    fn without_a_choice_the_only_image_is_taken() {
+        let mut memory = Memory::default();
+        let (amd64, arm) = (memory.image("amd64", Some("amd64")), memory.image("arm", Some("linux/arm/v7")));
+        let one = memory.index(vec![arm.clone()]);
+        assert_eq!(Image::find_any(&memory, &one, &arm64()).unwrap().descriptor.digest, arm.digest);
+        let two = memory.index(vec![amd64, arm]);
+        let message = Image::find_any(&memory, &two, &arm64()).unwrap_err().to_string();
+        assert_eq!(message, "memory has no image for linux/arm64: it has linux/amd64, linux/arm/v7");
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //! * [`Target`]: where images are written to; [`Layout`] is both.
 //! * [`registry`]: repositories of registries, which are both as well; [`copy`](mod@copy): images from one place to another.
 //! * [`build`]: trees into layers, layers into images.
+//! * [`inventory`]: the packages and files of a tree or an image; [`sbom`], [`inspection`], [`difference`] and [`report`] are
+//!   made of it, [`provenance`] and [`attach`] go with them, [`signing`] is left to `cosign`.
 //!
 //! The crate knows nothing of packages, recipes and sandboxes.
 
@@ -20,20 +22,27 @@ pub mod build;
 mod config;
 pub mod copy;
 mod descriptor;
+pub mod difference;
 pub mod digest;
 mod error;
 pub mod events;
 pub mod flatten;
 mod image;
+pub mod inspection;
+pub mod inventory;
 mod kept;
 mod layout;
 mod location;
 mod manifest;
 pub mod media;
 mod platform;
+pub mod provenance;
 mod reference;
 mod referrers;
 pub mod registry;
+pub mod report;
+pub mod sbom;
+pub mod signing;
 mod source;
 mod target;
 
@@ -48,7 +57,7 @@ pub use location::Location;
 pub use manifest::{Index, Manifest};
 pub use platform::Platform;
 pub use reference::{Reference, ReferenceSyntax};
-pub use referrers::Referrers;
+pub use referrers::{Referrers, attach};
 pub use registry::RegistryError;
 pub use source::{Remote, Source, open_source};
 pub use target::Target;

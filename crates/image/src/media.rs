@@ -17,6 +17,13 @@ pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// The configuration of an artifact that has none (image specification, "Guidance for an Empty Descriptor").
 pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
+/// A bill of materials in SPDX's JSON.
+pub const SPDX: &str = "application/spdx+json";
+/// A bill of materials in CycloneDX's JSON.
+pub const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
+/// A statement of the in-toto attestation framework.
+pub const IN_TOTO: &str = "application/vnd.in-toto+json";
+
 /// Docker's image manifest, version 2, schema 2.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker's manifest list.
@@ -41,6 +48,12 @@ pub fn is_index(media_type: &str) -> bool {
 #[must_use]
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, MANIFEST | DOCKER_MANIFEST)
+}
+
+/// Whether this is the configuration of an image.
+#[must_use]
+pub fn is_config(media_type: &str) -> bool {
+    matches!(media_type, CONFIG | DOCKER_CONFIG)
 }
 
 /// Whether this is a layer of a file system. Their contents say best how they are compressed.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod images;
+mod look;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use recipe::distro::Distro;
 use recipe::plan::Base;
 
 pub(crate) use images::{Copy, Parts, Pull, Push, Registries};
+pub(crate) use look::{Choice, Diff, Inspect, Sbom};
 
 /// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
 ///
@@ -84,15 +86,46 @@ Who we are is found where `docker login`, `skopeo login` and their like leave it
   ovmlayer-rootfs push oci:dist/app:v1 registry.lan:5000/app:v1 --ca ca.pem --creds alice
   OVMLAYER_REGISTRY_USER=ci OVMLAYER_REGISTRY_PASSWORD=$TOKEN ovmlayer-rootfs push dist/app ghcr.io/oomol/app:sha-1a2b3c")]
     Push(Push),
-    /// Copy an image from one place to another: registries and image layouts.
+    /// Copy an image from one place to another: registries, image layouts, archives.
     ///
     /// Places are written as `skopeo` writes them: a reference, or docker://REFERENCE, is in a registry, `oci:DIR[:TAG]` is an
-    /// image layout.
+    /// image layout, `oci-archive:FILE[:TAG]` one in a tar, and `docker-archive:FILE[:NAME]` what `docker load` takes.
     #[command(after_help = "Examples:
   ovmlayer-rootfs copy ghcr.io/oomol/app:v1 registry.lan/mirror/app:v1
   ovmlayer-rootfs copy ghcr.io/oomol/app:v1 oci:app --platform linux/amd64 --platform linux/arm64
   ovmlayer-rootfs copy oci:app:v1 docker://localhost:5000/app:v1 --referrers --json")]
     Copy(Copy),
+    /// Show what is in a tar, a folder or an image: packages, what takes the room, layers, configuration.
+    ///
+    /// Files and folders are told by what they are: a tar (plain or compressed with gzip, xz or zstd), an OCI image layout, or
+    /// the root of a tree. Images may also be named as for `copy`, in a registry too. With `--json` everything is printed, in a form whose
+    /// number `format` says when it changes.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs inspect dist/amd64-rootfs.tar
+  ovmlayer-rootfs inspect dist/server-foundation --platform arm64
+  ovmlayer-rootfs inspect amd64-rootfs.tar.zst --report size.html   a map for a browser, in one file
+  ovmlayer-rootfs inspect amd64-rootfs.tar --json | jq '.packages[] | {name, version, bytes}'")]
+    Inspect(Inspect),
+    /// Show what has changed from one tar, folder or image to another.
+    ///
+    /// Packages that came, went or have another version; entries that came, went or differ in kind, mode, owner, size, contents,
+    /// link target or extended attributes; and how an image is run. Times of modification are not compared.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs diff old/amd64-rootfs.tar dist/amd64-rootfs.tar
+  ovmlayer-rootfs diff oci:dist/app:v1 oci:dist/app:v2 --json
+  ovmlayer-rootfs diff a.tar b.tar && echo the same
+
+Exit status, as of diff(1): 0 the same, 1 different, 2 trouble.")]
+    Diff(Diff),
+    /// Write the bill of materials of a tar, a folder or an image.
+    ///
+    /// It lists the packages of dpkg, Python and npm with their versions, licences and files, and every file by its digest. The
+    /// same tree gives the same bytes: the time in it is that of the newest file, or SOURCE_DATE_EPOCH.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs sbom dist/amd64-rootfs.tar --output amd64-rootfs.spdx.json
+  ovmlayer-rootfs sbom dist/server-foundation --format cyclonedx --platform arm64
+  ovmlayer-rootfs sbom oci:dist/app:v1 --attach     beside the image in its layout, whose digest stays")]
+    Sbom(Sbom),
     /// Say what this machine can do, and what to do about the rest.
     Doctor(Doctor),
     /// Print a completion script for a shell.
@@ -111,6 +144,10 @@ pub(crate) struct Build {
     pub(crate) recipes: Vec<String>,
     #[command(flatten)]
     pub(crate) from: From,
+    #[command(flatten)]
+    pub(crate) registries: Registries,
+    #[command(flatten)]
+    pub(crate) network: Network,
     /// Make the root filesystem from this image in place of the one that the recipe names: a reference into a registry, the
     /// folder of an image layout, or an archive of either kind.
     #[arg(long = "from", value_name = "REF|LAYOUT")]
@@ -140,6 +177,10 @@ pub(crate) struct Lock {
     pub(crate) recipe: String,
     #[command(flatten)]
     pub(crate) from: From,
+    #[command(flatten)]
+    pub(crate) registries: Registries,
+    #[command(flatten)]
+    pub(crate) network: Network,
     /// Refresh a lock that is there already.
     #[arg(long)]
     pub(crate) update: bool,
@@ -181,6 +222,12 @@ pub(crate) struct From {
     /// Take packages as they were at this time: YYYYMMDDTHHMMSSZ.
     #[arg(long, value_name = "DATE")]
     pub(crate) snapshot: Option<String>,
+}
+
+/// How the network is used, and where what comes from it is kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Network and cache")]
+pub(crate) struct Network {
     /// Give a server up after this many seconds without a byte [default: 30].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: Option<u64>,

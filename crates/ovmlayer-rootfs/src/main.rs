@@ -2,6 +2,7 @@
 
 mod cli;
 mod command;
+mod output;
 mod printer;
 mod progress;
 mod signals;

@@ -163,7 +163,7 @@ pub enum Error {
         /// The other one.
         found: cache::Digest,
     },
-    /// The image could not be read or flattened.
+    /// An image could not be read or written.
     #[error(transparent)]
     Image(#[from] image::Error),
     /// The packages could not be had.
@@ -195,9 +195,6 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
-    /// An image could not be read or written.
-    #[error(transparent)]
-    Image(#[from] image::Error),
     /// A tree could not be read or written.
     #[error(transparent)]
     Tree(#[from] tree::Error),

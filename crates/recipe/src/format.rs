@@ -309,7 +309,7 @@ impl Recipe {
 
     /// What an image can be turned into without running anything in it.
     fn check_from(&self, from: &str) -> Result<(), (&'static str, String)> {
-        if let Err(error) = from.parse::<image::Location>() {
+        if let Err(error) = from.parse::<::image::Location>() {
             return Err(("from", error.to_string()));
         }
         if !self.output.contains(".tar") && !self.output.ends_with(".tgz") {

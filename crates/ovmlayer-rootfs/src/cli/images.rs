@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use image::{Location, Platform, Reference};
 
+use super::Network;
+
 /// What `pull` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Pull {
@@ -20,12 +22,14 @@ pub(crate) struct Pull {
     pub(crate) jobs: Jobs,
     #[command(flatten)]
     pub(crate) registries: Registries,
+    #[command(flatten)]
+    pub(crate) network: Network,
 }
 
 /// What `push` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Push {
-    /// Which image: the folder of an image layout, `oci:DIR[:TAG]`, or a reference.
+    /// Which image: a layout (its folder, or `oci:DIR[:TAG]`), an archive, or a reference.
     #[arg(value_name = "SRC", value_parser = Location::guess)]
     pub(crate) source: Location,
     /// Where to, and what to call it there: `[REGISTRY/]REPOSITORY[:TAG]`.
@@ -37,15 +41,17 @@ pub(crate) struct Push {
     pub(crate) jobs: Jobs,
     #[command(flatten)]
     pub(crate) registries: Registries,
+    #[command(flatten)]
+    pub(crate) network: Network,
 }
 
 /// What `copy` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Copy {
-    /// Which image: a reference, the folder of an image layout, or `oci:DIR[:TAG]`.
+    /// Which image: a reference, a layout (its folder, or `oci:DIR[:TAG]`), or an archive (`oci-archive:`, `docker-archive:`).
     #[arg(value_name = "SRC", value_parser = Location::guess)]
     pub(crate) source: Location,
-    /// Where to: a reference, or `oci:DIR[:TAG]`.
+    /// Where to: a reference, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME]`.
     #[arg(value_name = "DEST", value_parser = Location::guess)]
     pub(crate) target: Location,
     #[command(flatten)]
@@ -54,6 +60,8 @@ pub(crate) struct Copy {
     pub(crate) jobs: Jobs,
     #[command(flatten)]
     pub(crate) registries: Registries,
+    #[command(flatten)]
+    pub(crate) network: Network,
 }
 
 /// Which parts of an image go along.
@@ -95,15 +103,6 @@ pub(crate) struct Registries {
     /// ~/.docker/config.json with its credential helpers.
     #[arg(long, value_name = "[HOST=]USER[:PASSWORD]")]
     pub(crate) creds: Vec<String>,
-    /// Give a registry up after this many seconds without a byte [default: 30].
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) timeout: Option<u64>,
-    /// Use what is in the cache, and no network.
-    #[arg(long)]
-    pub(crate) offline: bool,
-    /// Where what was fetched is kept [default: $XDG_CACHE_HOME/ovmlayer-rootfs].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cache_dir: Option<PathBuf>,
 }
 
 /// A place on disk: what has no prefix is a folder.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use recipe::build::{Artifact, Interrupt, Options, Pin, Session};
 
+use super::registries;
 use crate::cli::{Build, Cli};
 use crate::progress::Shown;
 use crate::{printer, signals};
@@ -20,9 +21,12 @@ pub(crate) fn run(cli: &Cli, build: &Build) -> Result<ExitCode, Box<dyn Error>> 
         names => names.iter().map(|name| recipe::find(name)).collect::<Result<_, _>>()?,
     };
     let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
-    let session = Session::open(build.from.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?;
+    let images = recipes.iter().filter_map(|found| build.image.as_ref().or(found.recipe.from.as_ref()));
+    let remote = registries::for_builds(&build.registries, &build.network, images, &interrupt, &shown)?;
+    let session = Session::open(build.network.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?
+        .with_remote(remote);
     let options = Options {
-        origin: super::origin(&build.from),
+        origin: super::origin(&build.from, &build.network),
         from: build.image.clone(),
         out: build.out.clone(),
         build_dir: build.build_dir.clone(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use recipe::build::{Interrupt, Session};
 use recipe::{Found, ImageLock};
 
+use super::registries;
 use crate::cli::{Cli, Lock};
 use crate::progress::Shown;
 use crate::{printer, signals};
@@ -25,8 +26,8 @@ pub(crate) fn run(cli: &Cli, lock: &Lock) -> Result<ExitCode, Box<dyn Error>> {
         return Err(there_already(&path));
     }
     let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
-    let session = Session::open(lock.from.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?;
-    let resolved = session.lock(&found, &super::origin(&lock.from));
+    let session = Session::open(lock.network.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?;
+    let resolved = session.lock(&found, &super::origin(&lock.from, &lock.network));
     shown.finish();
     let resolved = resolved?;
     let path = session.write_lock(&resolved, &path)?;
@@ -50,8 +51,11 @@ fn run_for_image(
         return Err(there_already(&path));
     }
     let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
-    let session = Session::open(lock.from.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?;
-    let resolved = session.lock_image(found, &super::origin(&lock.from));
+    let images = found.recipe.from.iter();
+    let remote = registries::for_builds(&lock.registries, &lock.network, images, &interrupt, &shown)?;
+    let session = Session::open(lock.network.cache_dir.as_deref(), interrupt, Arc::clone(&shown) as _)?
+        .with_remote(remote);
+    let resolved = session.lock_image(found, &super::origin(&lock.from, &lock.network));
     shown.finish();
     let resolved = resolved?;
     let path = session.write_image_lock(&resolved, &path)?;

@@ -1,10 +1,14 @@
 //! One module per command.
 
 mod build;
+mod diff;
 mod doctor;
+mod inspect;
 mod list;
 mod lock;
+mod look;
 mod registries;
+mod sbom;
 mod transfer;
 
 use std::error::Error;
@@ -12,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command, From};
+use crate::cli::{Cli, Command, From, Network};
 use crate::printer;
 
 /// Runs the command that `cli` names.
@@ -24,6 +28,9 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Pull(pull) => transfer::pull(cli, pull),
         Command::Push(push) => transfer::push(cli, push),
         Command::Copy(copy) => transfer::copy_image(cli, copy),
+        Command::Inspect(inspect) => inspect::run(cli, inspect),
+        Command::Diff(diff) => Ok(diff::run(cli, diff)),
+        Command::Sbom(sbom) => sbom::run(cli, sbom),
         Command::Doctor(doctor) => doctor::run(doctor, cli.json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -35,7 +42,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Where packages come from, as the library wants it.
-fn origin(from: &From) -> recipe::plan::Origin {
+fn origin(from: &From, network: &Network) -> recipe::plan::Origin {
     recipe::plan::Origin {
         architectures: from.arch.clone(),
         distro: from.distro,
@@ -44,7 +51,7 @@ fn origin(from: &From) -> recipe::plan::Origin {
         security_mirror: from.security_mirror.clone(),
         keyring: from.keyring.clone(),
         snapshot: from.snapshot.clone(),
-        offline: from.offline,
-        timeout: from.timeout,
+        offline: network.offline,
+        timeout: network.timeout,
     }
 }

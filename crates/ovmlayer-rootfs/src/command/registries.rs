@@ -10,9 +10,11 @@ use cache::Cache;
 use http::Cancel;
 use image::events::Events;
 use image::registry::{Access, Credentials, Given, Options, Repository, Secret, open_repository};
-use image::{Blobs, Descriptor, Layout, Location, Reference, Referrers};
+use image::{Blobs, Descriptor, Layout, Location, Place, Reference, Referrers, Remote, Source, open_source};
+use recipe::build::Interrupt;
 
-use crate::cli::Registries;
+use crate::cli::{Network, Registries};
+use crate::progress::{Shown, Transfer};
 
 /// No password is longer, in bytes.
 const PASSWORD_LIMIT: u64 = 64 << 10;
@@ -20,11 +22,12 @@ const PASSWORD_LIMIT: u64 = 64 << 10;
 /// How to reach the registries that `locations` lie in.
 pub(super) fn options(
     registries: &Registries,
+    network: &Network,
     locations: &[&Location],
     events: Arc<dyn Events>,
     cancel: Cancel,
 ) -> Result<Options, Box<dyn Error>> {
-    let cache = match &registries.cache_dir {
+    let cache = match &network.cache_dir {
         Some(path) => Cache::open(path)?,
         None => Cache::open(&Cache::default_path()?)?,
     };
@@ -51,7 +54,7 @@ pub(super) fn options(
     for path in &registries.ca {
         http.extra_roots.extend(http::Roots::read(path)?);
     }
-    if let Some(seconds) = registries.timeout {
+    if let Some(seconds) = network.timeout {
         http.connect_timeout = Duration::from_secs(seconds);
         http.stall_timeout = Duration::from_secs(seconds);
     }
@@ -59,7 +62,7 @@ pub(super) fn options(
         http,
         plain_http: registries.plain_http.clone(),
         credentials,
-        offline: registries.offline,
+        offline: network.offline,
         events,
         cancel,
         ..Options::new(cache)
@@ -96,63 +99,111 @@ fn first_line_of_input() -> Result<String, Box<dyn Error>> {
 
 /// An image where it is.
 pub(super) struct Opened {
-    place: Place,
+    place: Held,
     /// Its manifest or index.
-    pub(super) root: Descriptor,
+    root: Descriptor,
 }
 
-enum Place {
+enum Held {
     Layout(Layout),
+    Archive(Box<dyn Source>),
     Repository(Box<Repository>),
 }
 
 impl Opened {
     /// Opens the image that `location` names.
-    pub(super) fn open(location: &Location, options: &Options) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn open(location: &Location, options: &Options) -> image::Result<Self> {
         match location {
-            Location::Registry(reference) => {
-                let repository = open_repository(reference, Access::Pull, options)?;
-                let root = match (&reference.digest, &reference.tag) {
-                    (Some(digest), _) => repository.resolve_digest(digest)?,
-                    (None, tag) => repository.resolve_tag(tag.as_deref().unwrap_or("latest"))?,
-                };
-                Ok(Self { place: Place::Repository(Box::new(repository)), root })
-            }
+            Location::Registry(reference) => Self::of_registry(reference, options),
             Location::Layout { path, tag } => {
                 let layout = Layout::open(path)?;
                 let root = layout.find(tag.as_deref())?;
-                Ok(Self { place: Place::Layout(layout), root })
+                Ok(Self { place: Held::Layout(layout), root })
             }
-            Location::LayoutTar { .. } | Location::DockerArchive { .. } => Err(no_archive(location)),
+            Location::LayoutTar { .. } | Location::DockerArchive { .. } => {
+                let scratch = options.cache.root().join("build");
+                let io = |source| image::Error::Io { operation: "create", path: scratch.clone(), source };
+                std::fs::create_dir_all(&scratch).map_err(io)?;
+                let source = open_source(location, &scratch, None)?;
+                let root = source.root().clone();
+                Ok(Self { place: Held::Archive(source), root })
+            }
         }
     }
 
-    /// What it is made of.
-    pub(super) fn blobs(&self) -> &dyn Blobs {
-        match &self.place {
-            Place::Layout(layout) => layout,
-            Place::Repository(repository) => &**repository,
-        }
+    /// Opens the image that `reference` names.
+    pub(super) fn of_registry(reference: &Reference, options: &Options) -> image::Result<Self> {
+        let repository = open_repository(reference, Access::Pull, options)?;
+        let root = match (&reference.digest, &reference.tag) {
+            (Some(digest), _) => repository.resolve_digest(digest)?,
+            (None, tag) => repository.resolve_tag(tag.as_deref().unwrap_or("latest"))?,
+        };
+        Ok(Self { place: Held::Repository(Box::new(repository)), root })
     }
 
-    /// What is about it.
-    pub(super) fn referrers(&self) -> &dyn Referrers {
+    /// What is about it; none where nothing can say so.
+    pub(super) fn referrers(&self) -> Option<&dyn Referrers> {
         match &self.place {
-            Place::Layout(layout) => layout,
-            Place::Repository(repository) => &**repository,
+            Held::Layout(layout) => Some(layout),
+            Held::Archive(_) => None,
+            Held::Repository(repository) => Some(&**repository),
         }
     }
 
     /// The repository it is in, if it is in one.
     pub(super) fn repository(&self) -> Option<&Repository> {
         match &self.place {
-            Place::Layout(_) => None,
-            Place::Repository(repository) => Some(repository),
+            Held::Repository(repository) => Some(repository),
+            Held::Layout(_) | Held::Archive(_) => None,
+        }
+    }
+
+    fn blobs(&self) -> &dyn Blobs {
+        match &self.place {
+            Held::Layout(layout) => layout,
+            Held::Archive(source) => &**source,
+            Held::Repository(repository) => &**repository,
         }
     }
 }
 
-pub(super) fn no_archive(location: &Location) -> Box<dyn Error> {
-    format!("`{location}` is a file: images are copied between registries and the folders of image layouts")
-        .into()
+impl Place for Opened {
+    fn name(&self) -> String {
+        self.blobs().name()
+    }
+}
+
+impl Blobs for Opened {
+    fn open(&self, blob: &Descriptor) -> image::Result<Box<dyn Read + Send + '_>> {
+        self.blobs().open(blob)
+    }
+}
+
+impl Source for Opened {
+    fn root(&self) -> &Descriptor {
+        &self.root
+    }
+
+    fn tags(&self) -> &[String] {
+        match &self.place {
+            Held::Archive(source) => source.tags(),
+            Held::Layout(_) | Held::Repository(_) => &[],
+        }
+    }
+}
+
+/// A way to registries for builds from `images`.
+pub(super) fn for_builds<'a>(
+    registries: &Registries,
+    network: &Network,
+    images: impl Iterator<Item = &'a String>,
+    interrupt: &Interrupt,
+    shown: &Arc<Shown>,
+) -> Result<Arc<Remote<'static>>, Box<dyn Error>> {
+    // What cannot be read as a location is found out where it is used.
+    let locations: Vec<Location> = images.filter_map(|image| Location::guess(image).ok()).collect();
+    let events = Arc::new(Transfer::new(Arc::clone(shown)));
+    let cancel = Cancel::from_flag(Arc::clone(interrupt.flag()));
+    let options = options(registries, network, &locations.iter().collect::<Vec<_>>(), events, cancel)?;
+    Ok(Arc::new(move |reference| Ok(Box::new(Opened::of_registry(reference, &options)?))))
 }

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use http::Cancel;
+use image::build::{DockerTar, OciTar};
 use image::copy::{Copied, Options as CopyOptions, copy};
 use image::registry::{Access, Options, Repository, open_repository};
-use image::{Layout, Location, Reference, Target};
+use image::{Layout, Location, Reference, Source, Target};
 use recipe::build::Interrupt;
 use serde_json::json;
 
 use super::registries::{self, Opened};
-use crate::cli::{Cli, Copy, Parts, Pull, Push, Registries};
+use crate::cli::{Cli, Copy, Network, Parts, Pull, Push, Registries};
 use crate::progress::{Shown, Transfer};
 use crate::{printer, signals};
 
@@ -21,18 +22,36 @@ const LATEST: &str = "latest";
 
 pub(crate) fn pull(cli: &Cli, pull: &Pull) -> Result<ExitCode, Box<dyn Error>> {
     let source = Location::Registry(pull.source.clone());
-    let work = Work { cli, parts: &pull.parts, jobs: pull.jobs.jobs, registries: &pull.registries };
+    let work = Work {
+        cli,
+        parts: &pull.parts,
+        jobs: pull.jobs.jobs,
+        registries: &pull.registries,
+        network: &pull.network,
+    };
     work.run(&source, std::slice::from_ref(&pull.target))
 }
 
 pub(crate) fn push(cli: &Cli, push: &Push) -> Result<ExitCode, Box<dyn Error>> {
     let targets: Vec<Location> = push.targets.iter().cloned().map(Location::Registry).collect();
-    let work = Work { cli, parts: &push.parts, jobs: push.jobs.jobs, registries: &push.registries };
+    let work = Work {
+        cli,
+        parts: &push.parts,
+        jobs: push.jobs.jobs,
+        registries: &push.registries,
+        network: &push.network,
+    };
     work.run(&push.source, &targets)
 }
 
 pub(crate) fn copy_image(cli: &Cli, copy: &Copy) -> Result<ExitCode, Box<dyn Error>> {
-    let work = Work { cli, parts: &copy.parts, jobs: copy.jobs.jobs, registries: &copy.registries };
+    let work = Work {
+        cli,
+        parts: &copy.parts,
+        jobs: copy.jobs.jobs,
+        registries: &copy.registries,
+        network: &copy.network,
+    };
     work.run(&copy.source, std::slice::from_ref(&copy.target))
 }
 
@@ -41,6 +60,7 @@ struct Work<'a> {
     parts: &'a Parts,
     jobs: u16,
     registries: &'a Registries,
+    network: &'a Network,
 }
 
 /// One place that is written to, and the tags that the image gets there.
@@ -58,7 +78,8 @@ impl Work<'_> {
         let shown = Arc::new(Shown::new(self.cli.progress, self.cli.verbose));
         let events = Arc::new(Transfer::new(Arc::clone(&shown)));
         let locations: Vec<&Location> = targets.iter().chain([source]).collect();
-        let options = registries::options(self.registries, &locations, Arc::clone(&events) as _, cancel)?;
+        let options =
+            registries::options(self.registries, self.network, &locations, Arc::clone(&events) as _, cancel)?;
         let copied = self.copy_all(source, &places, &options, &events);
         shown.finish();
         print(&places, &copied?, self.cli.json)?;
@@ -73,6 +94,11 @@ impl Work<'_> {
         events: &Transfer,
     ) -> Result<Vec<Copied>, Box<dyn Error>> {
         let opened = Opened::open(source, options)?;
+        if self.parts.referrers && opened.referrers().is_none() {
+            return Err(
+                format!("`{source}` cannot say what is about its image: leave out `--referrers`").into()
+            );
+        }
         let mut written: Vec<Repository> = Vec::new();
         let mut done = Vec::new();
         for place in places {
@@ -80,10 +106,10 @@ impl Work<'_> {
                 platforms: self.parts.platform.clone(),
                 tags: place.tags.clone(),
                 jobs: self.jobs.into(),
-                referrers: self.parts.referrers.then(|| opened.referrers()),
+                referrers: opened.referrers().filter(|_| self.parts.referrers),
                 cancel: options.cancel.clone(),
             };
-            let send = |target: &dyn Target| copy(opened.blobs(), &opened.root, target, &chosen, events);
+            let send = |target: &dyn Target| copy(&opened, opened.root(), target, &chosen, events);
             done.push(match &place.location {
                 Location::Registry(reference) => {
                     let mut target = open_repository(reference, Access::Push, options)?;
@@ -95,7 +121,18 @@ impl Work<'_> {
                     copied
                 }
                 Location::Layout { path, .. } => send(&Layout::create(path)?)?,
-                other => return Err(registries::no_archive(other)),
+                Location::LayoutTar { path, .. } => {
+                    let target = OciTar::create(path)?;
+                    let copied = send(&target)?;
+                    target.finish()?;
+                    copied
+                }
+                Location::DockerArchive { path, tag } => {
+                    let target = DockerTar::create(path, tag.iter().cloned().collect())?;
+                    let copied = send(&target)?;
+                    target.finish()?;
+                    copied
+                }
             });
         }
         Ok(done)
@@ -114,8 +151,11 @@ fn places(source: &Location, targets: &[Location]) -> Result<Vec<Place>, Box<dyn
                 .into());
             }
             Location::Registry(reference) => reference.tag.clone(),
-            Location::Layout { tag, .. } => tag.clone().or_else(|| tag_of(source)),
-            other => return Err(registries::no_archive(other)),
+            Location::Layout { tag, .. } | Location::LayoutTar { tag, .. } => {
+                tag.clone().or_else(|| tag_of(source))
+            }
+            // Its name is a whole reference, and it need not have one.
+            Location::DockerArchive { .. } => None,
         };
         let tag = tag.unwrap_or_else(|| LATEST.to_owned());
         let same = |place: &&mut Place| match (&place.location, location) {
@@ -135,8 +175,8 @@ fn places(source: &Location, targets: &[Location]) -> Result<Vec<Place>, Box<dyn
 fn tag_of(location: &Location) -> Option<String> {
     match location {
         Location::Registry(reference) => reference.tag.clone(),
-        Location::Layout { tag, .. } => tag.clone(),
-        Location::LayoutTar { .. } | Location::DockerArchive { .. } => None,
+        Location::Layout { tag, .. } | Location::LayoutTar { tag, .. } => tag.clone(),
+        Location::DockerArchive { .. } => None,
     }
 }
 
@@ -147,6 +187,9 @@ impl Place {
             Location::Registry(reference) => reference.with_tag(tag).to_string(),
             Location::Layout { path, .. } => {
                 Location::Layout { path: path.clone(), tag: Some(tag.clone()) }.to_string()
+            }
+            Location::LayoutTar { path, .. } => {
+                Location::LayoutTar { path: path.clone(), tag: Some(tag.clone()) }.to_string()
             }
             other => other.to_string(),
         };

@@ -1,0 +1,169 @@
+//! Reads what the user named, a tar, a folder or an image, into an inventory.
+
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use http::Cancel;
+use image::inspection::Origin;
+use image::inventory::{Collector, Digests, Inventory, read_image, read_tree};
+use image::registry::Options;
+use image::{Image, Location, Platform, Source};
+use recipe::build::Interrupt;
+use tree::{EntryPath, Kind, Links, Root};
+
+use super::registries::{self, Opened};
+use crate::cli::{Choice, Cli, Network, Registries};
+use crate::progress::{Shown, Transfer};
+use crate::{printer, signals};
+
+/// What was found.
+pub(crate) struct Looked {
+    pub(crate) origin: Origin,
+    pub(crate) inventory: Inventory,
+}
+
+/// How things are looked at.
+pub(crate) struct Look<'a> {
+    choice: &'a Choice,
+    digests: Digests,
+    options: Options,
+    interrupt: Interrupt,
+    shown: Arc<Shown>,
+}
+
+impl<'a> Look<'a> {
+    /// Looks as the command line says at `sources`, all there will be.
+    pub(crate) fn new(
+        cli: &Cli,
+        (choice, registries, network): (&'a Choice, &Registries, &Network),
+        sources: &[&String],
+        digests: Digests,
+    ) -> Result<Self, Box<dyn Error>> {
+        let interrupt = Interrupt::new()?;
+        signals::watch(&interrupt)?;
+        let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
+        let events = Arc::new(Transfer::new(Arc::clone(&shown)));
+        let cancel = Cancel::from_flag(Arc::clone(interrupt.flag()));
+        let locations: Vec<Location> = sources.iter().filter_map(|text| Location::guess(text).ok()).collect();
+        let locations: Vec<&Location> = locations.iter().collect();
+        let options = registries::options(registries, network, &locations, events, cancel)?;
+        Ok(Self { choice, digests, options, interrupt, shown })
+    }
+
+    /// Reads `source`; of several images the one that was chosen. What could not be understood is warned of.
+    pub(crate) fn at(&self, source: &str) -> Result<Looked, Box<dyn Error>> {
+        let path = Path::new(source);
+        let looked = if path.join("oci-layout").exists() {
+            self.image(&Location::Layout { path: path.to_owned(), tag: None })
+        } else if path.is_dir() {
+            self.folder(path)
+        } else if path.exists() {
+            self.tar(path)
+        } else if source.starts_with(['.', '/']) {
+            Err(format!("cannot read {source}: there is no such file or folder").into())
+        } else {
+            self.image(&source.parse()?)
+        };
+        self.shown.finish();
+        if self.interrupt.is_set() {
+            return Err(image::Error::Interrupted.into());
+        }
+        let looked = looked.map_err(|error| in_source(source, error))?;
+        looked.inventory.notes.iter().for_each(|note| printer::warning(note));
+        Ok(looked)
+    }
+
+    fn folder(&self, path: &Path) -> Result<Looked, Box<dyn Error>> {
+        let root = Root::open(path, Links::Refuse).map_err(image::Error::from)?;
+        let mut scan = root.scan();
+        let mut collector = Collector::new(self.digests);
+        while let Some(entry) = scan.next() {
+            self.check()?;
+            let entry = entry.map_err(image::Error::from)?;
+            if matches!(entry.kind, Kind::File { .. }) {
+                let mut file = scan.open().map_err(image::Error::from)?;
+                collector.entry(entry, &mut file)?;
+            } else {
+                collector.entry(entry, &mut io::empty())?;
+            }
+        }
+        let origin = Origin { name: name_of(path), ..Origin::default() };
+        Ok(Looked { origin, inventory: collector.finish() })
+    }
+
+    fn tar(&self, path: &Path) -> Result<Looked, Box<dyn Error>> {
+        let file = File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+        let (inventory, digest, size) = read_tree(file, self.digests, self.interrupt.flag())?;
+        // A tar of an image holds the image, not a tree.
+        let has = |name: &[u8]| EntryPath::parse(name).is_ok_and(|name| inventory.file(&name).is_some());
+        if has(b"oci-layout") || (has(b"manifest.json") && !has(b"etc") && !has(b"usr")) {
+            return self.image(&Location::LayoutTar { path: path.to_owned(), tag: None });
+        }
+        let origin = Origin { name: name_of(path), digest: Some(digest), stored: Some(size), image: None };
+        Ok(Looked { origin, inventory })
+    }
+
+    fn image(&self, location: &Location) -> Result<Looked, Box<dyn Error>> {
+        let opened = Opened::open(location, &self.options)?;
+        let image = match &self.choice.platform {
+            Some(platform) => Image::find(&opened, opened.root(), platform)?,
+            None => Image::find_any(&opened, opened.root(), &this_machine())?,
+        };
+        let (inventory, layers) = read_image(&opened, &image, self.digests, self.interrupt.flag())?;
+        let origin = Origin {
+            name: location.to_string(),
+            digest: Some(image.descriptor.digest),
+            stored: None,
+            image: Some((image, layers)),
+        };
+        Ok(Looked { origin, inventory })
+    }
+
+    fn check(&self) -> Result<(), image::Error> {
+        if self.interrupt.is_set() { Err(image::Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+fn this_machine() -> Platform {
+    Platform::linux(recipe::distro::machine_architecture())
+}
+
+/// Says of what an error is that names no file.
+fn in_source(source: &str, error: Box<dyn Error>) -> Box<dyn Error> {
+    match error.downcast::<image::Error>() {
+        Ok(error) => match *error {
+            image::Error::Tree(error) => Box::new(Unreadable { source: source.to_owned(), error }),
+            other => Box::new(other),
+        },
+        Err(other) => other,
+    }
+}
+
+/// A tar or folder that is not what it should be.
+#[derive(Debug)]
+struct Unreadable {
+    source: String,
+    error: tree::Error,
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot read {} as a tar, a folder or an image", self.source)
+    }
+}
+
+impl Error for Unreadable {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// The last part of a path.
+fn name_of(path: &Path) -> String {
+    let whole = path.canonicalize();
+    let whole = whole.as_deref().unwrap_or(path);
+    whole.file_name().map_or_else(|| whole.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
