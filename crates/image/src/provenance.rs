@@ -166,6 +166,6 @@ mod tests {
     #[test]
     fn digest_stability() {
         let digest = Digest::of(&statement(&facts())).to_string();
-        assert_eq!(digest, "0000000000000000000000000000000000000000000000000000000000000000");
+        assert_eq!(digest, "0629e02e79a04567299332cb148832cfbe12c38c52e02d0f5c69bf023d3bef38");
     }
 }
