@@ -223,7 +223,7 @@ fn what_cannot_be_done_is_told() {
     let cases: [(&[&str], i32, &str); 6] = [
         (&["build", "base-rootfs", "--from", "image"], 2, "recipe `base-rootfs` is not made from an image"),
         (&["build", "server-base", "--from", "No Image"], 2, "is not a reference to an image"),
-        (&["build", "server-base", "--from", "./none"], 1, "cannot open"),
+        (&["build", "server-base", "--from", "./none"], 1, "is not an OCI image layout"),
         (&["build", "server-base", "--from", "amd64"], 1, "has no image for linux/arm64: it has linux/amd64"),
         (&["build", "server-base", "--from", "oci:image:v9"], 1, "no image `v9`; its tags are latest"),
         (&["build", "server-base", "--offline"], 1, "the cache does not have"),

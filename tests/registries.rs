@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use image::{Config, Descriptor, Index, Layout, Manifest, Platform, Process, RootFs, Target as _, media};
-use serde_json::Value;
-use testkit::{Certificate, Program, Registry, RegistrySetup};
+use serde_json::{Value, json};
+use testkit::{Certificate, Program, Registry, RegistrySetup, run, tool};
 
 const USER: &str = "alice";
 const PASSWORD: &str = "s3cret-w0rd";
@@ -146,6 +146,44 @@ fn who_asks_over_which_line() {
     named.succeed(["pull", &name, "pulled", "--ca", &ca, "--progress", "json"]);
 }
 
+/// Through archives of both kinds: skopeo reads what is written, and what skopeo writes is read.
+#[test]
+fn archives_both_ways() {
+    let registry = Registry::start(&RegistrySetup::default());
+    let (host, program) = (registry.name(), program());
+    let (_, digest) = image(&program, "source");
+    program.succeed(["copy", "oci:source", "oci-archive:whole.tar:v1"]);
+    let back = program.succeed(["push", "oci-archive:whole.tar:v1", &format!("{host}/app:v1")]);
+    assert_eq!(back, format!("{host}/app:v1  {digest}\n"), "the same bytes on the other side");
+
+    let skopeo =
+        |arguments: &[&str]| run(Command::new(tool("skopeo")).args(arguments).current_dir(program.folder()));
+    let raw = skopeo(&["inspect", "--raw", "oci-archive:whole.tar:v1"]);
+    assert_eq!(format!("sha256:{}", cache::Digest::of(&raw)), digest);
+
+    let errors = program.fail(["copy", "oci:source", "docker-archive:two.tar"]);
+    assert!(errors.contains("it holds one image"), "{errors}");
+    assert!(!program.folder().join("two.tar").exists());
+    program.succeed(["copy", "oci:source", "docker-archive:one.tar:app:v1", "--platform", "arm64"]);
+    let config = skopeo(&["inspect", "--config", "docker-archive:one.tar:app:v1"]);
+    let config: Value = serde_json::from_slice(&config).expect("JSON");
+    assert_eq!(config["architecture"], "arm64");
+
+    program.succeed(["push", "./one.tar", &format!("{host}/app:arm")]);
+    program.succeed(["copy", &format!("{host}/app:arm"), "oci:again:x"]);
+    let config = skopeo(&["inspect", "--config", "oci:again:x"]);
+    let again: Value = serde_json::from_slice(&config).expect("JSON");
+    assert_eq!(
+        again["rootfs"],
+        json!({
+            "type": "layers",
+            "diff_ids": [format!("sha256:{}", cache::Digest::of(b"not really a layer for arm64"))],
+        })
+    );
+    let errors = program.fail(["copy", "./one.tar", "oci:out", "--referrers"]);
+    assert!(errors.contains("leave out `--referrers`"), "{errors}");
+}
+
 #[test]
 fn what_cannot_be_done() {
     let registry = Registry::start(&RegistrySetup::default());
@@ -187,7 +225,7 @@ fn what_cannot_be_done() {
             ],
             "it has linux/amd64, linux/arm64",
         ),
-        ("a file", vec!["push".into(), "./x.tar".into(), format!("{host}/app")], "folders of image layouts"),
+        ("a file", vec!["push".into(), "./x.tar".into(), format!("{host}/app")], "cannot read ./x.tar"),
         ("nobody there", vec!["pull".into(), "127.0.0.1:1/app".into(), "out".into()], "cannot connect"),
     ];
     for (summary, arguments, words) in cases {
