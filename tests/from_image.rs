@@ -217,6 +217,44 @@ fn steps_apply_and_locks_pin() {
     assert!(errors.contains("was made for something else (its image is oci:image)"), "{errors}");
 }
 
+/// An image on top of one of two architectures, of which nothing is run: one index, each with its own layers below.
+#[test]
+fn an_image_for_two_architectures_on_another_one() {
+    let program = program();
+    program.write(
+        "mine.toml",
+        "format = 1\nkind = \"image\"\ndescription = \"d\"\narchitectures = [\"amd64\", \"arm64\"]\nfrom = \"./image\"\n\
+         output = \"mine.oci.tar\"\n[image]\nuser = \"1000\"\n[[steps]]\n\
+         files = [{ path = \"/srv/own\", content = \"mine\" }]\n[[steps]]\nslim = [\"/usr/share/doc\"]\n",
+    );
+    program.succeed(["build", "mine.toml"]);
+    let archive = format!("oci-archive:{}:latest", program.dist().join("mine.oci.tar").display());
+    for architecture in ["amd64", "arm64"] {
+        let folder = program.folder().join(format!("mine-{architecture}"));
+        let copy =
+            ["copy", "--override-arch", architecture, &archive, &format!("oci:{}:x", folder.display())];
+        run(Command::new(tool("skopeo")).args(copy));
+        let bundle = folder.with_extension("bundle");
+        let image = format!("{}:x", folder.display());
+        run(Command::new(tool("umoci")).args(["unpack", "--image", &image]).arg(&bundle));
+        let root = bundle.join("rootfs");
+        assert_eq!(fs::read_to_string(root.join("srv/own")).expect("a file"), "mine");
+        assert_eq!(fs::read_to_string(root.join("etc/word")).expect("a file"), "first");
+        assert!(!root.join("usr/share/doc").exists() && root.join("usr/share").exists());
+        assert!(!root.join("srv/gone").exists());
+        let inspected =
+            run(Command::new(tool("skopeo")).args(["inspect", "--config", &format!("oci:{image}")]));
+        let config: Value = serde_json::from_slice(&inspected).expect("JSON");
+        assert_eq!(config["architecture"], architecture);
+        assert_eq!(
+            (&config["config"]["User"], &config["config"]["WorkingDir"]),
+            (&"1000".into(), &"/srv".into())
+        );
+    }
+    let lock = fs::read_to_string(program.dist().join("mine.lock")).expect("a lock");
+    assert!(lock.contains("architecture = \"arm64\""), "{lock}");
+}
+
 #[test]
 fn what_cannot_be_done_is_told() {
     let program = program();

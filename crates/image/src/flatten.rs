@@ -19,6 +19,7 @@ mod ahead;
 mod apply;
 mod files;
 mod spool;
+mod unpack;
 mod write;
 
 use std::collections::VecDeque;
@@ -142,6 +143,12 @@ impl Flattened {
         self.newest
     }
 
+    /// The bytes of the contents of all files of all layers.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.contents
+    }
+
     /// Puts one entry into the tree.
     fn put(&mut self, entry: Entry, contents: &mut dyn Read) -> Result<(), LayerProblem> {
         let Entry { path, kind, metadata } = entry;
@@ -160,6 +167,17 @@ impl Flattened {
             _ => 0,
         };
         self.files.insert(&path, &kind, offset, metadata)
+    }
+}
+
+impl From<spool::Failed> for Error {
+    fn from(failed: spool::Failed) -> Self {
+        match failed {
+            spool::Failed::Read(source) => Self::Tree(tree::Error::Read(source)),
+            spool::Failed::Write { folder, source } => {
+                Self::Io { operation: "write in", path: folder, source }
+            }
+        }
     }
 }
 

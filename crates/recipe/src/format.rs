@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::distro::Distro;
+use crate::image_base::is_path;
 pub use image::{Compression, Form, Image, Layers};
 
 /// The version of the format that this program reads.
@@ -307,10 +308,15 @@ impl Recipe {
         }
     }
 
-    /// What an image can be turned into without running anything in it.
+    /// What can be done with an image: another image on top of it, or, without running anything in it, a tar.
     fn check_from(&self, from: &str) -> Result<(), (&'static str, String)> {
-        if let Err(error) = from.parse::<::image::Location>() {
+        if !is_path(from)
+            && let Err(error) = from.parse::<::image::Location>()
+        {
             return Err(("from", error.to_string()));
+        }
+        if self.kind == Kind::Image {
+            return self.check_on_image();
         }
         if !self.output.contains(".tar") && !self.output.ends_with(".tgz") {
             return Err(("output", "what is made from an image is a tar, compressed or not".into()));
@@ -329,6 +335,31 @@ impl Recipe {
             )),
             None => Ok(()),
         }
+    }
+
+    fn check_on_image(&self) -> Result<(), (&'static str, String)> {
+        let settings = self.image.as_ref();
+        if settings.is_some_and(|image| image.rootfs.is_some()) {
+            return Err((
+                "from",
+                "an image is made on another one (`from`) or of a `rootfs`, not both".into(),
+            ));
+        }
+        if settings.is_some_and(|image| image.layers != Layers::Concerns) {
+            return Err((
+                "layers",
+                "a budget of layers is for packages, and an image on another one has none".into(),
+            ));
+        }
+        if self.steps.iter().any(|step| matches!(step, Step::Packages(_))) {
+            return Err((
+                "packages",
+                "a step `packages` cannot be carried out on an image (`from`): install them by `run` with \
+                 `network = true`, or make the image of a `rootfs`"
+                    .into(),
+            ));
+        }
+        Ok(())
     }
 
     /// The packages that the steps name for `distro`, in order, each once.
