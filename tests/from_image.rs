@@ -225,7 +225,7 @@ fn an_image_for_two_architectures_on_another_one() {
         "mine.toml",
         "format = 1\nkind = \"image\"\ndescription = \"d\"\narchitectures = [\"amd64\", \"arm64\"]\nfrom = \"./image\"\n\
          output = \"mine.oci.tar\"\n[image]\nuser = \"1000\"\n[[steps]]\n\
-         files = [{ path = \"/srv/own\", content = \"mine\" }]\n[[steps]]\nslim = [\"/usr/share/doc\"]\n",
+         files = [{ path = \"/srv/own\", content = \"mine\" }, { path = \"/etc/word\", content = \"other\" }]\n[[steps]]\nslim = [\"/usr/share/doc\"]\n",
     );
     program.succeed(["build", "mine.toml"]);
     let archive = format!("oci-archive:{}:latest", program.dist().join("mine.oci.tar").display());
@@ -239,7 +239,8 @@ fn an_image_for_two_architectures_on_another_one() {
         run(Command::new(tool("umoci")).args(["unpack", "--image", &image]).arg(&bundle));
         let root = bundle.join("rootfs");
         assert_eq!(fs::read_to_string(root.join("srv/own")).expect("a file"), "mine");
-        assert_eq!(fs::read_to_string(root.join("etc/word")).expect("a file"), "first");
+        // As long as what it replaces, and of the same time.
+        assert_eq!(fs::read_to_string(root.join("etc/word")).expect("a file"), "other");
         assert!(!root.join("usr/share/doc").exists() && root.join("usr/share").exists());
         assert!(!root.join("srv/gone").exists());
         let inspected =

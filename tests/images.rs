@@ -310,6 +310,33 @@ output = "{arch}-flat.tar"
 from = "oci:dist/child"
 "##;
 
+/// An image of nothing but a folder of this machine.
+#[test]
+fn an_image_on_nothing() {
+    let program = Program::new(PROGRAM);
+    fs::create_dir_all(program.folder().join("from/bin")).expect("a folder");
+    program.write("from/bin/busybox", fs::read("/bin/busybox").expect("busybox"));
+    run(Command::new("chmod").args(["4755", "from/bin/busybox"]).current_dir(program.folder()));
+    run(Command::new("ln").args(["from/bin/busybox", "from/bin/again"]).current_dir(program.folder()));
+    run(Command::new("ln").args(["-s", "busybox", "from/bin/sh"]).current_dir(program.folder()));
+    program.write(
+        "scratch.toml",
+        "format = 1\nkind = \"image\"\ndescription = \"d\"\narchitectures = [\"amd64\", \"arm64\"]\nfrom = \"scratch\"\n\
+         [image]\ncmd = [\"/opt/bin/sh\", \"-c\", \"echo $0\", \"from nothing\"]\n[[steps]]\n\
+         files = [{ path = \"/opt\", source = \"from\", owner = \"7:8\" }, { path = \"/opt/bin/own\", content = \"\" }]\n",
+    );
+    let first = printed(&program, &["scratch.toml", "--arch", NATIVE]);
+    assert_eq!(printed(&program, &["scratch.toml", "--arch", NATIVE]), first);
+    let bundle = Bundle::unpack(&program.dist().join("scratch"));
+    let text = |output: Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text(bundle.run(None)), "from nothing\n");
+    let stat = "/opt/bin/busybox stat -c '%a %u %g %h %n' /opt/bin/busybox /opt/bin/again /opt/bin/own";
+    assert_eq!(
+        text(bundle.run(Some(&["/opt/bin/sh", "-c", stat]))),
+        "4755 7 8 2 /opt/bin/busybox\n4755 7 8 2 /opt/bin/again\n644 0 0 1 /opt/bin/own\n"
+    );
+}
+
 /// Documents beside an image leave it as it is, and go with it to a registry.
 #[test]
 fn documents_and_names_go_to_a_registry() {

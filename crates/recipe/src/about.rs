@@ -86,7 +86,8 @@ impl Made {
         Ok(made)
     }
 
-    fn of(recipe: &str, architectures: &[String]) -> Result<Self, Error> {
+    /// Of nothing but what the recipe itself names.
+    pub(crate) fn of(recipe: &str, architectures: &[String]) -> Result<Self, Error> {
         let mut parameters: BTreeMap<String, Value> =
             [("recipe".to_owned(), recipe.into()), ("architectures".to_owned(), architectures.into())].into();
         if let Some(epoch) = epoch::of_environment()? {

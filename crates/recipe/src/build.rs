@@ -1,5 +1,6 @@
 //! Builds a recipe: lock, downloads, root, artifact.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -216,6 +217,9 @@ impl Session {
             return Err(Error::NoPlaceForDocuments { recipe: found.called() });
         }
         std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
+        if options.from.is_none() && found.recipe.is_from_nothing() {
+            return on_image::build_from_nothing(self, found, options, ids);
+        }
         if let Some(base) = ImageBase::of(self, found, options)? {
             return match found.recipe.kind {
                 Kind::Rootfs => base.build(),
@@ -389,6 +393,8 @@ impl Work<'_> {
             root: build.root(),
             scripts: build.scripts(),
             epoch,
+            interrupted: self.session.interrupt.flag(),
+            put: RefCell::default(),
         };
         self.session.phase(Some(self.architecture), Phase::Steps);
         apt::write(self.plan, build.root(), epoch, self.architecture, locked)?;

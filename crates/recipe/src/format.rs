@@ -15,6 +15,9 @@ use crate::distro::Distro;
 use crate::image_base::is_path;
 pub use image::{Compression, Form, Image, Layers};
 
+/// What `from` says when an image has nothing below it.
+pub(crate) const NOTHING: &str = "scratch";
+
 /// The version of the format that this program reads.
 pub const FORMAT: u32 = 1;
 
@@ -151,7 +154,8 @@ pub struct FileStep {
     pub path: String,
     /// Its text. Either this or `source` or `link`.
     pub content: Option<String>,
-    /// A file on this machine to copy, relative to the recipe.
+    /// A file or folder on this machine to copy, relative to the recipe. A folder comes with all that is in it, with its
+    /// permissions.
     pub source: Option<PathBuf>,
     /// What a symbolic link points to.
     pub link: Option<String>,
@@ -318,6 +322,9 @@ impl Recipe {
         if self.kind == Kind::Image {
             return self.check_on_image();
         }
+        if self.is_from_nothing() {
+            return Err(("from", format!("`{NOTHING}` is what images start from, not root filesystems")));
+        }
         if !self.output.contains(".tar") && !self.output.ends_with(".tgz") {
             return Err(("output", "what is made from an image is a tar, compressed or not".into()));
         }
@@ -360,6 +367,11 @@ impl Recipe {
             ));
         }
         Ok(())
+    }
+
+    /// Whether the image is made on nothing.
+    pub(crate) fn is_from_nothing(&self) -> bool {
+        self.from.as_deref() == Some(NOTHING)
     }
 
     /// The packages that the steps name for `distro`, in order, each once.

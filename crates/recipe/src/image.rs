@@ -109,15 +109,19 @@ impl<'a> ImageOutput<'a> {
         Ok(())
     }
 
-    /// Adds the image of one architecture: that of `parent`, whose layers were taken over, with `layers` on top.
+    /// Adds the image of one architecture: that of `parent`, whose layers were taken over, or none, with `layers` on top.
     pub(crate) fn add_on(
         &mut self,
         architecture: &str,
-        parent: &Image,
+        parent: Option<&Image>,
         layers: Vec<Packed>,
         epoch: i64,
     ) -> Result<(), Error> {
-        self.write(architecture, ImageBuilder::on(&parent.manifest, &parent.config, epoch)?, layers)
+        let image = match parent {
+            Some(parent) => ImageBuilder::on(&parent.manifest, &parent.config, epoch)?,
+            None => ImageBuilder::new(&Platform::linux(architecture), epoch)?,
+        };
+        self.write(architecture, image, layers)
     }
 
     /// Packs a part of what is beneath `root` into a layer.

@@ -1,17 +1,17 @@
 //! Root filesystems that are made from an image: found, flattened, written, locked. Nothing runs in them.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use cache::Scratch;
 use image::flatten::{Flattened, Limits, Options as FlattenOptions, Shape, flatten};
 use image::{Error as ImageError, Image, Kept, Location, Opener, Platform, Reference, Source, open_source};
+use tree::EntryPath;
 use tree::codec::Format;
-use tree::{Entry, EntryPath, Kind, Metadata};
 
 use crate::build::{Artifact, Options, Pin, Session};
 use crate::events::{Event, Phase};
+use crate::files::{self, Contents, chain};
 use crate::find::Found;
 use crate::format::{FileStep, Step};
 use crate::image_lock::ImageLock;
@@ -258,36 +258,14 @@ pub(crate) fn is_path(from: &str) -> bool {
     from.starts_with(['.', '/'])
 }
 
-/// Puts a file of a `files` step over what the image has.
+/// Puts what a `files` step names over what the image has.
 fn add(flattened: &mut Flattened, file: &FileStep, folder: &Path, time: i64) -> Result<(), String> {
-    let path =
-        EntryPath::parse(file.path.trim_start_matches('/').as_bytes()).map_err(|error| error.to_string())?;
-    let (uid, gid) = file.owner()?;
-    let metadata = Metadata { uid, gid, ..Metadata::new(file.mode()?, time) };
-    let mut put = |kind, contents: &mut dyn std::io::Read| {
-        let entry = Entry { path: path.clone(), kind, metadata: metadata.clone() };
-        flattened.add(entry, contents).map_err(|error| in_words(&error))
-    };
-    match (&file.content, &file.source, &file.link) {
-        (Some(content), _, _) => put(Kind::File { size: content.len() as u64 }, &mut content.as_bytes()),
-        (_, Some(source), _) => {
-            let source = folder.join(source);
-            let opened = File::open(&source).and_then(|file| Ok((file.metadata()?.len(), file)));
-            let (size, mut opened) = opened.map_err(|error| format!("{}: {error}", source.display()))?;
-            put(Kind::File { size }, &mut opened)
-        }
-        (_, _, Some(link)) => put(Kind::Symlink { target: link.clone().into_bytes() }, &mut std::io::empty()),
-        (None, None, None) => Ok(()),
-    }
-}
-
-/// An error and its causes as one line.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+    files::entries(file, folder, time, |entry, contents| {
+        let added = match contents {
+            Contents::Text(text) => flattened.add(entry, &mut &*text),
+            Contents::File(mut file) => flattened.add(entry, &mut file),
+            Contents::None => flattened.add(entry, &mut std::io::empty()),
+        };
+        added.map_err(chain)
+    })
 }

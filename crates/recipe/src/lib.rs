@@ -15,6 +15,7 @@ mod emulator;
 mod epoch;
 mod error;
 pub mod events;
+mod files;
 mod find;
 mod foreign;
 pub mod format;

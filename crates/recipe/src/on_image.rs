@@ -1,5 +1,9 @@
-//! Images on top of another image: its layers stay what they are, and what the steps change comes in layers above them.
+//! Images on top of another image: its layers stay what they are, and what the steps change comes in layers above them. And
+//! images on nothing, which are the same without the layers below.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use image::Image;
@@ -11,9 +15,10 @@ use tree::layer::Change;
 use tree::{Entry, EntryPath, Kind, Links, Root};
 
 use crate::about::Made;
-use crate::build::{Artifact, Forward, Session};
+use crate::build::{Artifact, Forward, Options, Session};
 use crate::distro::machine_architecture;
 use crate::events::Phase;
+use crate::find::Found;
 use crate::foreign::Emulation;
 use crate::format::Step;
 use crate::image::{ImageOutput, Packed};
@@ -22,125 +27,178 @@ use crate::layering::Part;
 use crate::lock::Package;
 use crate::output::Shape;
 use crate::place::Place;
-use crate::plan::Plan;
+use crate::plan::{Plan, architectures};
 use crate::resolve::Resolver;
 use crate::space::explain;
 use crate::steps::{Slim, Stage};
 use crate::{Error, epoch};
 
-/// An image for one architecture that ours is put on.
-struct Parent {
+/// What an image for one architecture is put on.
+struct Below {
     architecture: String,
-    image: Image,
-    tree: Flattened,
+    /// The image and its layers as one tree, unless it is nothing.
+    parent: Option<(Image, Flattened)>,
+}
+
+impl Below {
+    /// What the clock stands at for the image on it: nothing in there is later.
+    fn newest(&self) -> i64 {
+        self.parent.as_ref().map_or(0, |(_, tree)| tree.newest())
+    }
 }
 
 /// Builds the image of a recipe that has a parent.
 pub(crate) fn build(base: &ImageBase<'_>, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
+    let work = Work { session: base.session, found: base.found, options: base.options, ids };
     let in_out = explain(&base.options.out, "`--out`");
     let mut output = ImageOutput::begin(base.found, base.options).map_err(&in_out)?;
-    let mut parents = Vec::new();
+    let mut all = Vec::new();
     let lock = base.each(|architecture, source, image, tree| {
         output.take(source, &image).map_err(&in_out)?;
-        parents.push(Parent { architecture: architecture.to_owned(), image, tree });
+        all.push(Below { architecture: architecture.to_owned(), parent: Some((image, tree)) });
         Ok(())
     })?;
-    let tools = tools(base, &parents, ids)?;
-    for parent in parents {
-        Work { base, ids, tools: &tools }.build(parent, &mut output)?;
-    }
-    let made = Made::of_image(&lock)?;
-    let pending = output.finish(made, base.session.interrupt.flag()).map_err(&in_out)?;
+    work.build(all, &mut output)?;
+    let pending = output.finish(Made::of_image(&lock)?, base.session.interrupt.flag()).map_err(&in_out)?;
     base.conclude(&lock, pending)
 }
 
-/// The packages that are needed to run programs of foreign architectures.
-fn tools(base: &ImageBase<'_>, parents: &[Parent], ids: &IdMap) -> Result<Vec<Package>, Error> {
-    let mut needed = false;
-    for parent in parents.iter().filter(|parent| parent.architecture != machine_architecture()) {
-        needed |= runs_programs(base) && Emulation::needs_package(&parent.architecture, ids)?;
-    }
-    if !needed {
-        return Ok(Vec::new());
-    }
-    let origin = &base.options.origin;
-    let plan = Plan::new(base.found, origin)?;
-    let resolver = Resolver::new(base.session, &plan, origin)?;
-    let tools = resolver.tools()?;
-    resolver.download(&tools.iter().collect::<Vec<_>>())?;
-    Ok(tools)
-}
-
-fn runs_programs(base: &ImageBase<'_>) -> bool {
-    base.found.recipe.steps.iter().any(|step| matches!(step, Step::Run(_) | Step::Users(_)))
+/// Builds the image of a recipe that has nothing below it.
+pub(crate) fn build_from_nothing(
+    session: &Session,
+    found: &Found,
+    options: &Options,
+    ids: &IdMap,
+) -> Result<Vec<Artifact>, Error> {
+    let in_out = explain(&options.out, "`--out`");
+    let mut output = ImageOutput::begin(found, options).map_err(&in_out)?;
+    let architectures = architectures(found, &options.origin)?;
+    let nothing = |architecture: &String| Below { architecture: architecture.clone(), parent: None };
+    let all = architectures.iter().map(nothing).collect();
+    Work { session, found, options, ids }.build(all, &mut output)?;
+    let made = Made::of(&found.name, &architectures)?;
+    let pending = output.finish(made, session.interrupt.flag()).map_err(in_out)?;
+    session.publish(pending, || Ok(()))
 }
 
 /// What the images of all architectures share.
 struct Work<'a> {
-    base: &'a ImageBase<'a>,
+    session: &'a Session,
+    found: &'a Found,
+    options: &'a Options,
     ids: &'a IdMap,
-    tools: &'a [Package],
 }
 
 impl Work<'_> {
-    fn build(&self, mut parent: Parent, output: &mut ImageOutput<'_>) -> Result<(), Error> {
-        let Session { cache, interrupt, .. } = self.base.session;
-        let (options, architecture) = (self.base.options, parent.architecture.as_str());
-        let place = Place::new(
-            cache.root(),
-            options.build_dir.as_deref(),
-            architecture,
-            2 * parent.tree.size(),
-            self.ids,
-        )?;
+    fn build(&self, all: Vec<Below>, output: &mut ImageOutput<'_>) -> Result<(), Error> {
+        let tools = self.tools(&all)?;
+        let tools: Vec<&Package> = tools.iter().collect();
+        all.into_iter().try_for_each(|below| self.build_one(below, &tools, output))
+    }
+
+    fn runs_programs(&self) -> bool {
+        self.found.recipe.steps.iter().any(|step| matches!(step, Step::Run(_) | Step::Users(_)))
+    }
+
+    /// The packages that are needed to run programs of foreign architectures.
+    fn tools(&self, all: &[Below]) -> Result<Vec<Package>, Error> {
+        let mut needed = false;
+        for below in all.iter().filter(|below| below.architecture != machine_architecture()) {
+            needed |= self.runs_programs() && Emulation::needs_package(&below.architecture, self.ids)?;
+        }
+        if !needed {
+            return Ok(Vec::new());
+        }
+        let plan = Plan::new(self.found, &self.options.origin)?;
+        let resolver = Resolver::new(self.session, &plan, &self.options.origin)?;
+        let tools = resolver.tools()?;
+        resolver.download(&tools.iter().collect::<Vec<_>>())?;
+        Ok(tools)
+    }
+
+    fn build_one(
+        &self,
+        mut below: Below,
+        tools: &[&Package],
+        output: &mut ImageOutput<'_>,
+    ) -> Result<(), Error> {
+        let Session { cache, interrupt, .. } = self.session;
+        let (build_dir, architecture) = (self.options.build_dir.as_deref(), below.architecture.clone());
+        let place = Place::new(cache.root(), build_dir, &architecture, self.room(&below), self.ids)?;
         let folder = place.root().to_owned();
         let in_build = explain(&folder, "`--build-dir`");
-        parent
-            .tree
-            .unpack(&Root::open(&folder, Links::Refuse)?, interrupt.flag())
-            .map_err(Error::from)
-            .map_err(&in_build)?;
-        let epoch = epoch::of_environment()?.unwrap_or_else(|| parent.tree.newest());
-        let _emulation = runs_programs(self.base)
-            .then(|| Emulation::start(cache, architecture, &self.tools.iter().collect::<Vec<_>>(), self.ids))
-            .transpose()?;
-        self.base.session.phase(Some(architecture), Phase::Steps);
-        let layers = self.layers(&Root::open(&folder, Links::WithinRoot)?, &folder, &parent, epoch, output);
-        output.add_on(architecture, &parent.image, layers.map_err(&in_build)?, epoch)?;
+        if let Some((_, tree)) = &mut below.parent {
+            let root = Root::open(&folder, Links::Refuse)?;
+            tree.unpack(&root, interrupt.flag()).map_err(Error::from).map_err(&in_build)?;
+        }
+        let epoch = epoch::of_environment()?.unwrap_or_else(|| below.newest());
+        let emulation = self.runs_programs().then(|| Emulation::start(cache, &architecture, tools, self.ids));
+        let _emulation = emulation.transpose()?;
+        self.session.phase(Some(&architecture), Phase::Steps);
+        let layers = self.layers(&folder, &architecture, epoch, output).map_err(&in_build)?;
+        let parent = below.parent.as_ref().map(|(image, _)| image);
+        output.add_on(&architecture, parent, layers, epoch)?;
         place.close()
     }
 
-    /// Carries out the recipe's steps in `root`; a layer for each kind of step that changed something.
+    /// About how many bytes the root takes. Nobody knows how large the folders are that are put into it.
+    fn room(&self, below: &Below) -> u64 {
+        let folder = self.found.folder();
+        let is_folder = |step: &Step| match step {
+            Step::Files(files) => files
+                .iter()
+                .filter_map(|file| file.source.as_ref())
+                .any(|source| folder.join(source).is_dir()),
+            _ => false,
+        };
+        if self.found.recipe.steps.iter().any(is_folder) {
+            return u64::MAX;
+        }
+        2 * below.parent.as_ref().map_or(0, |(_, tree)| tree.size())
+    }
+
+    /// Carries out the recipe's steps in the root in `folder`; a layer for each kind of step that changed something.
     fn layers(
         &self,
-        root: &Root,
-        folder: &std::path::Path,
-        parent: &Parent,
+        folder: &Path,
+        architecture: &str,
         epoch: i64,
         output: &ImageOutput<'_>,
     ) -> Result<Vec<Packed>, Error> {
-        let (session, found) = (self.base.session, self.base.found);
-        let progress = Arc::new(Forward::new(session, &parent.architecture));
-        let scripts = Scripts::new(folder, epoch, session.interrupt.clone(), progress);
-        let stage = Stage { recipe: &found.name, folder: &found.folder(), root, scripts: &scripts, epoch };
+        let (found, interrupt) = (self.found, &self.session.interrupt);
+        let root = Root::open(folder, Links::WithinRoot)?;
+        let progress = Arc::new(Forward::new(self.session, architecture));
+        let scripts = Scripts::new(folder, epoch, interrupt.clone(), progress);
+        let stage = Stage {
+            recipe: &found.name,
+            folder: &found.folder(),
+            root: &root,
+            scripts: &scripts,
+            epoch,
+            interrupted: interrupt.flag(),
+            put: RefCell::default(),
+        };
         let slim = Slim::new(&found.name, &found.recipe.steps)?;
         let shape = Shape {
             epoch,
             leave_out: &|path: &EntryPath| slim.leaves_out(path),
-            threads: self.base.options.jobs(),
-            interrupted: session.interrupt.flag(),
+            threads: self.options.jobs(),
+            interrupted: interrupt.flag(),
         };
-        let mut below = entries(root, &|_| false)?;
+        let mut below = Looked::at(&root, &|_| false)?;
         let mut layers = Vec::new();
         let mut note = |kind: &'static str| {
-            let now = entries(root, shape.leave_out)?;
-            let mut changes = changes_between(&below, &now, same);
+            let now = Looked::at(&root, shape.leave_out)?;
+            let put = stage.put.take();
+            let same =
+                |before: &Entry, after: &Entry| !put.contains(&after.path) && below.same(&now, before, after);
+            let mut changes = changes_between(&below.entries, &now.entries, same);
             below = now;
             if changes.is_empty() {
                 return Ok(());
             }
             changes.iter_mut().for_each(|change| clamp(change, epoch));
-            layers.push(output.pack(root, Part { origin: kind.to_owned(), changes }, &shape)?);
+            layers.push(output.pack(&root, Part { origin: kind.to_owned(), changes }, &shape)?);
             Ok::<_, Error>(())
         };
         stage.carry_out(&found.recipe.steps, &mut note)?;
@@ -150,29 +208,39 @@ impl Work<'_> {
     }
 }
 
-/// What is in `root`, with the times it has there.
-fn entries(root: &Root, leave_out: &dyn Fn(&EntryPath) -> bool) -> Result<Vec<Entry>, Error> {
-    let mut entries = Vec::new();
-    let mut scan = root.scan();
-    while let Some(entry) = scan.next() {
-        let entry = entry?;
-        if leave_out(&entry.path) {
-            scan.leave_out();
-        } else {
-            entries.push(entry);
-        }
-    }
-    Ok(entries)
+/// What is in a root at one time.
+struct Looked {
+    entries: Vec<Entry>,
+    /// When the status of each file was changed last.
+    changed: HashMap<EntryPath, (i64, u32)>,
 }
 
-/// Whether nobody touched an entry. A file that was written has another time than the image's, which lies in the past. The
-/// time of a directory changes with every file in it.
-fn same(before: &Entry, after: &Entry) -> bool {
-    let (a, b) = (&before.metadata, &after.metadata);
-    let time = |entry: &Entry| (entry.metadata.mtime, entry.metadata.mtime_nanos);
-    before.kind == after.kind
-        && (a.mode, a.uid, a.gid, &a.xattrs) == (b.mode, b.uid, b.gid, &b.xattrs)
-        && (before.kind == Kind::Directory || time(before) == time(after))
+impl Looked {
+    fn at(root: &Root, leave_out: &dyn Fn(&EntryPath) -> bool) -> Result<Self, Error> {
+        let mut looked = Self { entries: Vec::new(), changed: HashMap::new() };
+        let mut scan = root.scan();
+        while let Some(entry) = scan.next() {
+            let entry = entry?;
+            if leave_out(&entry.path) {
+                scan.leave_out();
+                continue;
+            }
+            // That of a directory changes with every file in it.
+            if entry.kind != Kind::Directory {
+                looked.changed.insert(entry.path.clone(), scan.status_changed());
+            }
+            looked.entries.push(entry);
+        }
+        Ok(looked)
+    }
+
+    /// Whether nobody touched an entry that looks like `before` here and like `after` later.
+    fn same(&self, later: &Self, before: &Entry, after: &Entry) -> bool {
+        let (a, b) = (&before.metadata, &after.metadata);
+        before.kind == after.kind
+            && (a.mode, a.uid, a.gid, &a.xattrs) == (b.mode, b.uid, b.gid, &b.xattrs)
+            && self.changed.get(&before.path) == later.changed.get(&after.path)
+    }
 }
 
 fn clamp(change: &mut Change, epoch: i64) {
