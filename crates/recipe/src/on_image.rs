@@ -25,7 +25,7 @@ use crate::image::{ImageOutput, Packed};
 use crate::image_base::ImageBase;
 use crate::layering::Part;
 use crate::lock::Package;
-use crate::output::Shape;
+use crate::output::{Shape, folder_size};
 use crate::place::Place;
 use crate::plan::{Plan, architectures};
 use crate::resolve::Resolver;
@@ -124,7 +124,7 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let Session { cache, interrupt, .. } = self.session;
         let (build_dir, architecture) = (self.options.build_dir.as_deref(), below.architecture.clone());
-        let place = Place::new(cache.root(), build_dir, &architecture, self.room(&below), self.ids)?;
+        let place = Place::new(cache.root(), build_dir, &architecture, self.room(&below)?, self.ids)?;
         let folder = place.root().to_owned();
         let in_build = explain(&folder, "`--build-dir`");
         if let Some((_, tree)) = &mut below.parent {

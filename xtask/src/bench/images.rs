@@ -120,7 +120,7 @@ impl Stage {
                 "pack a tree with gzip",
                 vec![
                     self.our_entrant("gzip.toml", "gzip"),
-                    self.entrant("buildah", "buildah-gzip", &format!("{copied}; buildah $s commit -q $c oci:$out")),
+                    self.entrant("buildah", "buildah-gzip", &format!("{copied}; buildah $s commit -q --disable-compression=false $c oci:$out")),
                     self.entrant(
                         "umoci",
                         "umoci-gzip",
