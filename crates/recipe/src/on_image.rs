@@ -141,20 +141,20 @@ impl Work<'_> {
         place.close()
     }
 
-    /// About how many bytes the root takes. Nobody knows how large the folders are that are put into it.
-    fn room(&self, below: &Below) -> u64 {
-        let folder = self.found.folder();
-        let is_folder = |step: &Step| match step {
-            Step::Files(files) => files
-                .iter()
-                .filter_map(|file| file.source.as_ref())
-                .any(|source| folder.join(source).is_dir()),
-            _ => false,
-        };
-        if self.found.recipe.steps.iter().any(is_folder) {
-            return u64::MAX;
+    /// About how many bytes the root takes: what is below, with as much again for what scripts make, and what is copied.
+    fn room(&self, below: &Below) -> Result<u64, Error> {
+        let mut bytes = 2 * below.parent.as_ref().map_or(0, |(_, tree)| tree.size());
+        let files = self.found.recipe.steps.iter().flat_map(|step| match step {
+            Step::Files(files) => files.as_slice(),
+            _ => &[],
+        });
+        for source in files.filter_map(|file| file.source.as_ref()) {
+            let source = self.found.folder().join(source);
+            if source.is_dir() {
+                bytes += folder_size(&source)?;
+            }
         }
-        2 * below.parent.as_ref().map_or(0, |(_, tree)| tree.size())
+        Ok(bytes)
     }
 
     /// Carries out the recipe's steps in the root in `folder`; a layer for each kind of step that changed something.
