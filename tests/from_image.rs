@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use testkit::{Program, run, tool};
+use testkit::{Certificate, Program, Registry, RegistrySetup, run, tool};
 
 /// The program in a folder of its own, with a layout `image` of two architectures.
 fn program() -> Program<'static> {
@@ -215,6 +215,42 @@ fn steps_apply_and_locks_pin() {
     program.succeed(["build", "mine.toml", "--arch", "amd64", "--from", "amd64"]);
     let errors = program.fail(["build", "mine.toml", "--arch", "amd64", "--from", "amd64", "--locked"]);
     assert!(errors.contains("was made for something else (its image is oci:image)"), "{errors}");
+}
+
+/// From a registry with an account and a certificate of its own: the same bits as from a folder, pinned by a lock, and
+/// without a network from then on.
+#[test]
+fn images_of_registries() {
+    let certificate = Certificate::generate();
+    let registry = Registry::start(&RegistrySetup {
+        account: Some(("alice", "s3cret-w0rd")),
+        certificate: Some(&certificate),
+        tokens: None,
+    });
+    let name = format!("{}/team/base:v1", registry.name());
+    let program = program().env("OVMLAYER_REGISTRY_PASSWORD", "s3cret-w0rd");
+    let ca = certificate.path().display().to_string();
+    let access = ["--ca", &ca, "--creds", "alice"];
+    program.succeed([&["push", "image", &name], &access[..]].concat());
+    let sums = |out: &str| {
+        ["amd64", "arm64"].map(|architecture| {
+            let tar = program.folder().join(out).join(format!("{architecture}-mine.tar.zst"));
+            cache::Digest::of(&fs::read(tar).expect("a tar"))
+        })
+    };
+    program.write("mine.toml", RECIPE);
+    program.succeed(["build", "mine.toml"]);
+    program.write("theirs.toml", RECIPE.replace("oci:image", &name));
+    program.succeed([&["lock", "theirs.toml"], &access[..]].concat());
+    program.succeed([&["build", "theirs.toml", "--locked", "--out", "first"], &access[..]].concat());
+    assert_eq!(sums("first"), sums("dist"));
+    let errors = program.fail(["build", "theirs.toml", "--update"]);
+    assert!(errors.contains("--ca FILE"), "{errors}");
+    drop(registry);
+    program.succeed(["build", "theirs.toml", "--locked", "--offline", "--out", "second"]);
+    assert_eq!(sums("second"), sums("dist"));
+    program.succeed(["build", "theirs.toml", "--out", "third"]);
+    assert_eq!(sums("third"), sums("dist"), "what a lock pins is in the cache");
 }
 
 /// An image on top of one of two architectures, of which nothing is run: one index, each with its own layers below.

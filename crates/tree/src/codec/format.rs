@@ -105,7 +105,9 @@ mod tests {
     #[test]
     fn versions_are_those_of_the_lock_file() {
         let lock = include_str!("../../../../Cargo.lock");
-        for (name, version) in [("libdeflate-sys", LIBDEFLATE_SYS), ("liblzma-sys", LIBLZMA_SYS), ("zstd-sys", ZSTD_SYS)] {
+        for (name, version) in
+            [("libdeflate-sys", LIBDEFLATE_SYS), ("liblzma-sys", LIBLZMA_SYS), ("zstd-sys", ZSTD_SYS)]
+        {
             let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
             assert!(
                 lock.contains(&entry),
