@@ -13,7 +13,8 @@ import { type Broker, ended, startBroker } from "./broker.js";
 
 /** The folder with the blocks of the tests, in source. */
 export const BLOCKS = join(__dirname, "../../../test/blocks");
-const PROGRAM = join(__dirname, "../../src/main.js");
+/** The program under test. */
+export const PROGRAM = join(__dirname, "../../src/main.js");
 
 /** A call for a block. */
 export interface Call {
@@ -50,7 +51,7 @@ export interface Executor {
 
 /** The stand-in for an engine, with a broker of its own. */
 export class Engine {
-  readonly sessionId = randomUUID();
+  readonly sessionId: string = randomUUID();
   readonly folder = mkdtempSync(join(tmpdir(), "oocana-node-"));
   readonly home = this.folder;
   readonly sent: Message[] = [];
@@ -131,7 +132,13 @@ export class Engine {
   }
 
   /** Calls for a block of a service. */
-  async runService(block: string, executor: object, inputs: object = {}, outputs: string[] = []): Promise<Outcome> {
+  async runService(
+    block: string,
+    executor: object,
+    inputs: object,
+    outputs: string[],
+    identifier?: string,
+  ): Promise<Outcome> {
     const jobId = randomUUID();
     const common = { session_id: this.sessionId, job_id: jobId, stacks: [] };
     this.#inputs.set(jobId, { type: "BlockInputs", ...common, inputs, inputs_def: null, inputs_def_patch: null });
@@ -139,6 +146,7 @@ export class Engine {
       type: "ServiceBlockPayload",
       ...common,
       executor_name: "nodejs",
+      identifier,
       dir: BLOCKS,
       block_name: block,
       service_executor: { name: "nodejs", keep_alive: null, ...executor },
@@ -169,7 +177,7 @@ export class Engine {
     void this.client.publish(topic, Buffer.from(JSON.stringify(message)));
   }
 
-  finishSession(sessionId = this.sessionId): void {
+  finishSession(sessionId: string = this.sessionId): void {
     this.publish(topics.report, { type: "SessionFinished", session_id: sessionId, finish_at: 1, path: "x" });
   }
 
