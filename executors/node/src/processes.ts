@@ -6,6 +6,8 @@ import { randomUUID } from "node:crypto";
 /** The variable by which descendants are known, however far they are. Its value is different for each executor. */
 export const MARK = "OOCANA_EXECUTOR_MARK";
 
+/** Who started this process: asked first of all, since it may be gone at any time. */
+const PARENT = process.ppid;
 /** How often one looks whether the parent is still there, in milliseconds. */
 const PARENT_MS = 2000;
 
@@ -55,9 +57,8 @@ export function unmarked(): NodeJS.ProcessEnv {
  * executors, and a broker that outlives it would keep them.
  */
 export function watchParent(onGone: () => void): void {
-  const parent = process.ppid;
   const timer = setInterval(() => {
-    if (process.ppid !== parent) {
+    if (process.ppid !== PARENT) {
       clearInterval(timer);
       onGone();
     }

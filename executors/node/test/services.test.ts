@@ -54,7 +54,7 @@ test("messages reach the jobs of the service", async () => {
 
 test("what is wrong with a service ends its blocks", async () => {
   const table = [
-    { block: "none", executor: {}, error: /`blockHandler` has no function `none`/ },
+    { block: "none", executor: { name: "svc" }, error: /`blockHandler` has no function `none`/ },
     { block: "crash", executor: { name: "svc" }, error: /the service `svc` ended with SIGKILL before its block `crash` had finished/ },
     { block: "count", executor: { function: "broken" }, error: /^Error: the service does not start\n.*broken/ },
   ];

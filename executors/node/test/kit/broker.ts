@@ -25,7 +25,7 @@ export async function startBroker(): Promise<Broker> {
     port,
     stop: async () => {
       await ended(child);
-      rmSync(folder, { recursive: true });
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }
