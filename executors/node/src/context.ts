@@ -136,8 +136,10 @@ export class BlockContext implements Context<Values, Values> {
     if (handles !== undefined && !Array.isArray(handles)) {
       throw new TypeError("queryDownstream takes a list of output handles");
     }
-    // The same list under the name that one engine reads.
-    return (await this.#ask("QueryDownstream", { handles, outputs: handles })) as Downstream;
+    const downstream = (await this.#ask("QueryDownstream", { handles })) as Downstream;
+    // Not every engine looks at the list.
+    const isWanted = ([handle]: [string, unknown]): boolean => handles?.includes(handle) ?? true;
+    return Object.fromEntries(Object.entries(downstream ?? {}).filter(isWanted));
   };
 
   readonly queryAuth = async (id: string): Promise<Record<string, string>> =>

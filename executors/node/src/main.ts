@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The program `nodejs-executor`: runs the Node.js blocks of one session and scope, as the engine calls for them. */
 
 import * as inspector from "node:inspector";

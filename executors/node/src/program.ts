@@ -15,6 +15,9 @@ import { ValueStore } from "./values.js";
 /** Exit code for a command line that is not usable. */
 const USAGE = 2;
 
+/** How long the last messages may take, in milliseconds. */
+const END_MS = 1000;
+
 /** Ends the process once, with what is still to be sent. */
 export class Ending {
   #begun = false;
@@ -41,6 +44,8 @@ export class Ending {
     }
     this.#begun = true;
     this.log.write(`${reason}; exit code ${code}`);
+    // A broker that does not answer any more must not keep this process.
+    setTimeout(() => exitProcess(code), END_MS);
     await this.bus?.client.end();
     exitProcess(code);
   }

@@ -82,7 +82,7 @@ test("queries are answered by the engine", async () => {
       case "QueryBlock":
         return block === "self::other" ? { result: { type: "task" } } : { error: "no such block" };
       case "QueryDownstream":
-        return { result: { asked: handles } };
+        return { result: { a: { asked: handles }, b: {} } };
       case "QueryAuth":
         return { result: { id: payload } };
       default:
@@ -91,7 +91,7 @@ test("queries are answered by the engine", async () => {
   };
   const { finished, sent } = await run("queries");
   assert.deepEqual(finished["result"], {
-    all: { block: { type: "task" }, downstream: { asked: ["a"] }, auth: { id: "vault-1" }, refused: "QueryBlock failed: no such block" },
+    all: { block: { type: "task" }, downstream: { a: { asked: ["a"] } }, auth: { id: "vault-1" }, refused: "QueryBlock failed: no such block" },
   });
   const weight = ofType(sent, "BlockRequest").find(({ action }) => action === "UpdateNodeWeight");
   assert.deepEqual([weight?.["node_id"], weight?.["weight"]], ["n", 3]);

@@ -39,10 +39,14 @@ export function spins() {
   while (Date.now() < end);
 }
 
-export function shouts({ length, lines }) {
+export function shouts({ length, lines, broker }, context) {
+  // While the broker stands still, nothing that is written leaves.
+  process.kill(broker, "SIGSTOP");
   for (let line = 0; line < lines; line += 1) {
     console.log("x".repeat(length));
+    context.output("line", line);
   }
+  process.kill(broker, "SIGCONT");
   return {};
 }
 

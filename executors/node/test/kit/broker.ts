@@ -9,6 +9,7 @@ import { join } from "node:path";
 /** A running broker. */
 export interface Broker {
   port: number;
+  pid: number;
   stop(): Promise<void>;
 }
 
@@ -23,6 +24,7 @@ export async function startBroker(): Promise<Broker> {
   await running(child);
   return {
     port,
+    pid: child.pid ?? 0,
     stop: async () => {
       await ended(child);
       rmSync(folder, { recursive: true, force: true });

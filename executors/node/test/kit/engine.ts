@@ -14,7 +14,7 @@ import { type Broker, ended, startBroker } from "./broker.js";
 /** The folder with the blocks of the tests, in source. */
 export const BLOCKS = join(__dirname, "../../../test/blocks");
 /** The program under test. */
-export const PROGRAM = join(__dirname, "../../src/main.js");
+export const PROGRAM = join(__dirname, "../../../bin/nodejs-executor");
 
 /** A call for a block. */
 export interface Call {
