@@ -87,7 +87,9 @@ export interface OutputTarget {
 export type EventListener<T = any> = (listener: (value: T) => void) => () => void;
 
 /** The values that a list of {@link EventListener}s calls back with. */
-export type EventValues<T extends EventListener[]> = { [K in keyof T]: T[K] extends EventListener<infer V> ? V : never };
+export type EventValues<T extends EventListener[]> = {
+  [K in keyof T]: T[K] extends EventListener<infer V> ? V : never;
+};
 
 /** What the block that {@link Context.runBlock} starts is given. */
 export interface RunBlockPayload {
@@ -190,10 +192,15 @@ export interface Context<TInputs = Record<string, any>, TOutputs = Record<string
   readonly keepAlive: KeepAlive;
 
   /**
-   * Hands one output on at once; a block may do so many times. Resolves when the value has left the process's own
-   * memory, so that a block which awaits it cannot outrun the flow. A handle that is not defined is dropped with a warning.
+   * Hands one output on at once; a block may do so many times. Resolves when there is room
+   * for more, so that a block which awaits it cannot outrun its connection. A handle that is not defined is dropped
+   * with a warning.
    */
-  output<K extends Extract<keyof TOutputs, string>>(handle: K, value: TOutputs[K], target?: OutputTarget): Promise<void>;
+  output<K extends Extract<keyof TOutputs, string>>(
+    handle: K,
+    value: TOutputs[K],
+    target?: OutputTarget,
+  ): Promise<void>;
   /** Hands several outputs on at once. */
   outputs(values: Partial<TOutputs>): Promise<void>;
   /** Ends the job. Only the first call counts. */

@@ -1,4 +1,4 @@
-/** The command lines of the executor and of its service processes. Unknown options are ignored: engines add their own. */
+/** The command lines of the executor and of its services. Unknown options are ignored: engines add their own. */
 
 /** Where the broker is when nothing else is said. */
 const DEFAULT_ADDRESS = "127.0.0.1:47688";

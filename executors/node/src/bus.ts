@@ -64,7 +64,7 @@ export class Bus {
     this.#watchers.delete(jobId);
   }
 
-  /** Sends a message. Throws when it cannot be written as JSON or is too large; resolves when there is room for more. */
+  /** Sends a message. Throws when it is no JSON or too large; resolves when there is room for more. */
   send(topic: string, message: Message): Promise<void> {
     return this.client.publish(topic, Buffer.from(JSON.stringify(message), "utf8"));
   }

@@ -38,11 +38,17 @@ function trace(error: Error): string {
   }
   // A stack is written when the error is made, so a message that was set later is missing from it.
   const whole = error.message === "" || stack.includes(error.message) ? stack : `${head}\n${stack}`;
-  return whole.split("\n").filter((line) => !isForeign(line)).join("\n");
+  return whole
+    .split("\n")
+    .filter((line) => !isForeign(line))
+    .join("\n");
 }
 
 function isForeign(line: string): boolean {
-  return /^\s+at /.test(line) && (line.includes(__dirname) || line.includes("(node:internal/") || line.includes("at node:internal/"));
+  return (
+    /^\s+at /.test(line) &&
+    (line.includes(__dirname) || line.includes("(node:internal/") || line.includes("at node:internal/"))
+  );
 }
 
 /** Makes an error of whatever was thrown. */

@@ -67,7 +67,10 @@ class StartedBlock {
     const { workplace, sessionId: session_id, id: job_id, stacks } = this.caller;
     workplace.bus.watch(this.blockJobId, (message) => this.#observe(message));
     const request = { action: "RunBlock", session_id, job_id, stacks, block, block_job_id: this.blockJobId, strict };
-    const asked = workplace.bus.request({ ...request, payload: { ...payload, inputs: payload.inputs ?? {} } }, this.end);
+    const asked = workplace.bus.request(
+      { ...request, payload: { ...payload, inputs: payload.inputs ?? {} } },
+      this.end,
+    );
     asked.catch((reason: Error) => this.#fail(new Error(`cannot run block \`${block}\`: ${reason.message}`)));
   }
 

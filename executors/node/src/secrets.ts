@@ -107,7 +107,9 @@ function secretsOf(file: string, warn: Warn): Lookup {
     const [, name = "", key] = path.split(",");
     const group = hasOwn(secrets, name) ? secrets[name] : undefined;
     const entries = isObject(group) ? group["secrets"] : undefined;
-    const found: unknown = Array.isArray(entries) ? entries.find((entry) => isObject(entry) && entry["secretKey"] === key) : undefined;
+    const found: unknown = Array.isArray(entries)
+      ? entries.find((entry) => isObject(entry) && entry["secretKey"] === key)
+      : undefined;
     if (isObject(found) && typeof found["value"] === "string") {
       return found["value"];
     }

@@ -9,7 +9,14 @@ import { deferred } from "./deferred.js";
 import { toError } from "./errors.js";
 import { loadService } from "./loader.js";
 import { openLog } from "./log.js";
-import { EXECUTOR, isRunServiceBlock, type Message, type RunServiceBlock, type ServiceTopic, topics } from "./messages.js";
+import {
+  EXECUTOR,
+  isRunServiceBlock,
+  type Message,
+  type RunServiceBlock,
+  type ServiceTopic,
+  topics,
+} from "./messages.js";
 import { Ending, main, tieLives, watchOver, workplace } from "./program.js";
 import { Runner } from "./runner.js";
 import { stopAt } from "./services.js";
@@ -26,6 +33,7 @@ class Service implements ServiceContext {
   /** All jobs that this service has had. */
   readonly #jobs = new Set<string>();
   readonly #started = deferred<void>();
+  #isConfigured = false;
   #idle: NodeJS.Timeout | undefined;
 
   readonly events = {
@@ -45,6 +53,11 @@ class Service implements ServiceContext {
 
   /** Runs the service's own function with its first block, and then that block. */
   start(message: RunServiceBlock): void {
+    if (this.#isConfigured) {
+      this.runBlock(message);
+      return;
+    }
+    this.#isConfigured = true;
     this.runBlock(message, async () => {
       try {
         const { entry, function: wanted } = message.service_executor;
@@ -70,7 +83,10 @@ class Service implements ServiceContext {
     clearTimeout(this.#idle);
     this.#jobs.add(job.id);
     job.onFinished(() => {
-      process.send?.({ finished: job.id });
+      // A service that outlives its executor has nobody to tell.
+      if (process.connected) {
+        process.send?.({ finished: job.id });
+      }
       this.#whenIdle(message);
     });
   }
@@ -151,7 +167,10 @@ async function listen(args: ServiceArgs, bus: Bus, service: Service, end: (reaso
         }
       }),
     ),
-    bus.listen(topic("action/run"), onBlock((message) => service.runBlock(message))),
+    bus.listen(
+      topic("action/run"),
+      onBlock((message) => service.runBlock(message)),
+    ),
     bus.listen(topic("action/ping"), (message) => void bus.send(topic("report/pong"), message)),
     bus.listen(topic("action/shutdown"), () => end("it was told to")),
     bus.listen(topics.serviceMessage, (message) => service.receive(message)),

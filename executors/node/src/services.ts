@@ -118,7 +118,9 @@ export class Services {
       "session-id": service.isGlobal ? undefined : sessionId,
       package: this.args.package,
     };
-    const words = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
+    const words = Object.entries(options).flatMap(([name, value]) =>
+      value === undefined ? [] : [`--${name}=${value}`],
+    );
     this.log.write(`starting service ${service.name} (${service.hash})`);
     return spawn(process.execPath, [join(__dirname, "service.js"), ...words], {
       detached: service.isGlobal,

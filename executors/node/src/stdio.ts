@@ -29,7 +29,10 @@ export function exitProcess(code: number): never {
 
 /** Makes writes and exits of jobs known to them. Anything outside of a job is left alone. */
 export function watchJobs(): void {
-  for (const [stream, stdio] of [[process.stdout, "stdout"], [process.stderr, "stderr"]] as const) {
+  for (const [stream, stdio] of [
+    [process.stdout, "stdout"],
+    [process.stderr, "stderr"],
+  ] as const) {
     watchWrites(stream, stdio);
     // Who read it has gone; that is seen elsewhere.
     stream.on("error", () => undefined);

@@ -10,7 +10,11 @@ let engine: Engine;
 
 before(async () => {
   engine = await Engine.start();
-  await engine.spawn(undefined, { OOMOL_TOKEN: "t0ken", OOMOL_LLM_MODELS: "a,b", OOMOL_FUSION_API_URL: "http://fusion" });
+  await engine.spawn(undefined, {
+    OOMOL_TOKEN: "t0ken",
+    OOMOL_LLM_MODELS: "a,b",
+    OOMOL_FUSION_API_URL: "http://fusion",
+  });
 });
 after(() => engine.stop());
 
@@ -44,14 +48,22 @@ test("outputs go to their targets", async () => {
 
 test("errors, warnings, logs and messages are shown and end nothing", async () => {
   const { sent, reported, finished } = await run("reports");
-  assert.match(String(fields(sent, "BlockError", "error")), /^Error: shown, not fatal\n {4}at reports \(.*api\.ts:\d+:\d+\)/);
+  assert.match(
+    String(fields(sent, "BlockError", "error")),
+    /^Error: shown, not fatal\n {4}at reports \(.*api\.ts:\d+:\d+\)/,
+  );
   assert.deepEqual(fields(reported, "BlockWarning", "warning"), ["take care"]);
   assert.deepEqual(fields(reported, "BlockLogJSON", "json"), [{ x: [1] }]);
   assert.deepEqual(fields(reported, "BlockMessage", "payload"), [{ hello: "you" }]);
   const logs = ofType(reported, "BlockLog");
   assert.deepEqual(
     logs.map(({ log, stdio }) => [log, stdio]),
-    [["by hand", "stderr"], ["to stdout", "stdout"], ["to stderr", "stderr"], ["no newline", "stdout"]],
+    [
+      ["by hand", "stderr"],
+      ["to stdout", "stdout"],
+      ["to stderr", "stderr"],
+      ["no newline", "stdout"],
+    ],
   );
   assert.deepEqual(logs[0]?.["stacks"], [{ flow_job_id: "flow-1", flow: "/flow.oo.yaml", node_id: "node" }]);
   assert.equal(logs[0]?.["block_path"], join(BLOCKS, "task.oo.yaml"));
@@ -91,7 +103,12 @@ test("queries are answered by the engine", async () => {
   };
   const { finished, sent } = await run("queries");
   assert.deepEqual(finished["result"], {
-    all: { block: { type: "task" }, downstream: { a: { asked: ["a"] } }, auth: { id: "vault-1" }, refused: "QueryBlock failed: no such block" },
+    all: {
+      block: { type: "task" },
+      downstream: { a: { asked: ["a"] } },
+      auth: { id: "vault-1" },
+      refused: "QueryBlock failed: no such block",
+    },
   });
   const weight = ofType(sent, "BlockRequest").find(({ action }) => action === "UpdateNodeWeight");
   assert.deepEqual([weight?.["node_id"], weight?.["weight"]], ["n", 3]);
@@ -100,7 +117,8 @@ test("queries are answered by the engine", async () => {
 test("a block runs another one", async () => {
   engine.onRequest = ({ action, block, block_job_id, payload, strict }) => {
     assert.equal(action, "RunBlock");
-    const report = (message: object): void => engine.publish("report", { session_id: engine.sessionId, job_id: block_job_id, ...message });
+    const report = (message: object): void =>
+      engine.publish("report", { session_id: engine.sessionId, job_id: block_job_id, ...message });
     if (block === "self::bad") {
       return { error: "no such block" };
     }
@@ -168,7 +186,10 @@ test("a block may end later, and only once", async () => {
   const { finished, sent } = await run("later");
   assert.deepEqual(finished["result"], { all: "later" });
   await run("counter");
-  assert.deepEqual(sent.map(({ type }) => type), ["BlockReady", "BlockFinished"]);
+  assert.deepEqual(
+    sent.map(({ type }) => type),
+    ["BlockReady", "BlockFinished"],
+  );
   assert.equal(ofType(engine.sent, "BlockFinished").filter(({ job_id }) => job_id === finished["job_id"]).length, 1);
 });
 

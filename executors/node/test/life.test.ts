@@ -52,9 +52,13 @@ test("a block that calls process.exit ends its job, not the executor", async () 
 });
 
 test("an error that belongs to no job ends all of them, and the executor", async () => {
-  const { process: child, output } = await engine.spawn("outside", { NODE_OPTIONS: `--require ${join(BLOCKS, "outside.cjs")}` });
+  const { process: child, output } = await engine.spawn("outside", {
+    NODE_OPTIONS: `--require ${join(BLOCKS, "outside.cjs")}`,
+  });
   const ended = exit(child);
-  const jobs = ["waits", "crashesProcess"].map((name) => engine.call({ entry: "life.mjs", function: name, identifier: "outside" }));
+  const jobs = ["waits", "crashesProcess"].map((name) =>
+    engine.call({ entry: "life.mjs", function: name, identifier: "outside" }),
+  );
   for (const { finished } of await Promise.all(jobs.map((job) => engine.outcome(job)))) {
     assert.match(String(finished["error"]), /^Error: of no job\n/);
   }
@@ -102,12 +106,23 @@ test("what blocks have started is gone with the executor, however it ends", asyn
 });
 
 test("an executor is gone with the process that started it, though the broker stays", async () => {
-  const script = 'const { spawn } = require("node:child_process");' +
+  const script =
+    'const { spawn } = require("node:child_process");' +
     'const child = spawn(process.execPath, process.argv.slice(1), { stdio: "inherit" }); console.log(child.pid);';
-  const words = ["--session-id", engine.sessionId, "--address", `127.0.0.1:${engine.broker.port}`, "--identifier", "orphan"];
+  const words = [
+    "--session-id",
+    engine.sessionId,
+    "--address",
+    `127.0.0.1:${engine.broker.port}`,
+    "--identifier",
+    "orphan",
+  ];
   words.push("--session-dir", engine.folder, "--tmp-dir", engine.folder);
   const env = { ...process.env, HOME: engine.home, IS_FORKED: "1" };
-  const parent = spawn(process.execPath, ["-e", script, PROGRAM, ...words], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const parent = spawn(process.execPath, ["-e", script, PROGRAM, ...words], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const [pid] = await once(parent.stdout, "data");
   await engine.wait(({ identifier }) => identifier === "orphan");
   parent.kill("SIGKILL");
@@ -140,14 +155,20 @@ test("a command line that is not usable", () => {
   const table = [
     { words: [], error: "the option --session-id is missing" },
     { words: ["--session-id", "s", "--session-dir", "d"], error: "the option --tmp-dir is missing" },
-    { words: ["--session-id=s", "--session-dir=d", "--tmp-dir=t", "--address", "nowhere"], error: "is not of the form host:port" },
+    {
+      words: ["--session-id=s", "--session-dir=d", "--tmp-dir=t", "--address", "nowhere"],
+      error: "is not of the form host:port",
+    },
   ];
   for (const { words, error } of table) {
     const { status, stderr } = spawnSync(process.execPath, [PROGRAM, ...words], { encoding: "utf8" });
     assert.deepEqual([status, stderr.includes(error)], [2, true], stderr);
   }
   const words = ["--session-id=s", "--session-dir=d", "--tmp-dir=t", "--address=127.0.0.1:1"];
-  const refused = spawnSync(process.execPath, [PROGRAM, ...words], { encoding: "utf8", env: { ...process.env, HOME: engine.home } });
+  const refused = spawnSync(process.execPath, [PROGRAM, ...words], {
+    encoding: "utf8",
+    env: { ...process.env, HOME: engine.home },
+  });
   assert.equal(refused.status, 1);
   assert.match(refused.stderr, /the broker at 127\.0\.0\.1:1: .*ECONNREFUSED/);
 });

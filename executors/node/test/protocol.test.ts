@@ -21,7 +21,10 @@ test("an executor says that it is ready, and for what", async () => {
 
 test("a job says that it can begin before it ends, and nothing else on the session's topic", async () => {
   const { sent, finished } = await engine.run({ entry: "plain.mjs", inputs: { a: 1 }, outputs: ["b"] });
-  assert.deepEqual(sent.map(({ type }) => type), ["BlockReady", "BlockFinished"]);
+  assert.deepEqual(
+    sent.map(({ type }) => type),
+    ["BlockReady", "BlockFinished"],
+  );
   assert.deepEqual(finished["result"], { b: 2 });
 });
 
@@ -57,7 +60,11 @@ test("messages that make no sense are left out", async () => {
 test("what a block may return", async () => {
   const table = [
     { what: "nothing", result: undefined },
-    { what: "list", result: { a: 1 }, warning: "Output handle key: [undeclared] is not defined in Block outputs schema." },
+    {
+      what: "list",
+      result: { a: 1 },
+      warning: "Output handle key: [undeclared] is not defined in Block outputs schema.",
+    },
     { what: "null", error: /must return an object of outputs or nothing, not null/ },
     { what: "number", error: /not 7/ },
   ];
@@ -65,7 +72,10 @@ test("what a block may return", async () => {
     const outcome = await engine.run({ entry: "api.ts", function: "returns", inputs: { what }, outputs: ["a", "b"] });
     assert.deepEqual(outcome.finished["result"], result, what);
     assert.match(String(outcome.finished["error"] ?? ""), error ?? /^$/, what);
-    assert.deepEqual(ofType(outcome.reported, "BlockWarning").map((message) => message["warning"]), warning ? [warning] : []);
+    assert.deepEqual(
+      ofType(outcome.reported, "BlockWarning").map((message) => message["warning"]),
+      warning ? [warning] : [],
+    );
   }
 });
 
@@ -94,7 +104,10 @@ test("a block that cannot be loaded fails and says why", async () => {
     { call: {}, error: /there is no file .*\/main\.ts, which the block names as its entry/ },
     { call: { entry: "lib" }, error: /there is no file .*\/lib,/ },
     { call: { entry: "lib/data.json" }, error: /data\.json/ },
-    { call: { entry: "lib/shapes.ts", function: "none" }, error: /shapes\.ts exports no function `none` or `default` or `main`/ },
+    {
+      call: { entry: "lib/shapes.ts", function: "none" },
+      error: /shapes\.ts exports no function `none` or `default` or `main`/,
+    },
   ];
   for (const { call, error } of table) {
     const { finished } = await engine.run(call);
@@ -105,7 +118,8 @@ test("a block that cannot be loaded fails and says why", async () => {
 test("code that comes without a file is run beside the flow", async () => {
   const dir = join(engine.folder, "flow");
   cpSync(join(BLOCKS, "lib"), join(dir, "lib"), { recursive: true });
-  const source = 'import { Color } from "../lib/shapes";\nexport default (i: { a: number }) => ({ b: Color.Red + i.a });';
+  const source =
+    'import { Color } from "../lib/shapes";\nexport default (i: { a: number }) => ({ b: Color.Red + i.a });';
   const { finished } = await engine.run({ source, dir, nodeId: "../+ts#1", inputs: { a: 1 }, outputs: ["b"] });
   assert.deepEqual(finished["result"], { b: "red1" }, String(finished["error"]));
   assert.match(readdirSync(join(dir, ".scriptlets")).join(), /^___\+ts#1-[0-9a-f]{8}\.ts$/);
@@ -114,5 +128,8 @@ test("code that comes without a file is run beside the flow", async () => {
 test("fifty jobs at once all end", async () => {
   const jobs = Array.from({ length: 50 }, (_, a) => engine.run({ entry: "plain.mjs", inputs: { a }, outputs: ["b"] }));
   const outcomes = await Promise.all(jobs);
-  assert.deepEqual(outcomes.map(({ finished }) => finished["result"]), outcomes.map((_, a) => ({ b: a + 1 })));
+  assert.deepEqual(
+    outcomes.map(({ finished }) => finished["result"]),
+    outcomes.map((_, a) => ({ b: a + 1 })),
+  );
 });

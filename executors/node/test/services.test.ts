@@ -27,7 +27,10 @@ function seen({ finished }: Outcome): [number, number, number] {
 
 test("a service starts once, keeps its state, and ends with its session", async () => {
   const all = (await Promise.all([run("count"), run("count"), run("count")])).map(seen);
-  assert.deepEqual(all.map(([starts]) => starts), [1, 1, 1]);
+  assert.deepEqual(
+    all.map(([starts]) => starts),
+    [1, 1, 1],
+  );
   assert.deepEqual(all.map(([, calls]) => calls).sort(), [1, 2, 3]);
   const [, calls, pid] = seen(await run("count"));
   assert.equal(calls, 4);
@@ -45,7 +48,8 @@ test("messages reach the jobs of the service", async () => {
   const outcome = run("listen");
   const { job_id } = await engine.wait(({ type }) => type === "BlockReady");
   engine.publish(topics.serviceMessage, { job_id: "another", node_id: "n", flow_path: "f", payload: 1 });
-  const send = (): void => engine.publish(topics.serviceMessage, { job_id, node_id: "n", flow_path: "f", payload: "hello" });
+  const send = (): void =>
+    engine.publish(topics.serviceMessage, { job_id, node_id: "n", flow_path: "f", payload: "hello" });
   // The block listens some time after it is ready; what it misses is not kept for it.
   const timer = setInterval(send, 20);
   assert.deepEqual((await outcome).finished["result"], { seen: "hello" });
@@ -55,7 +59,11 @@ test("messages reach the jobs of the service", async () => {
 test("what is wrong with a service ends its blocks", async () => {
   const table = [
     { block: "none", executor: { name: "svc" }, error: /`blockHandler` has no function `none`/ },
-    { block: "crash", executor: { name: "svc" }, error: /the service `svc` ended with SIGKILL before its block `crash` had finished/ },
+    {
+      block: "crash",
+      executor: { name: "svc" },
+      error: /the service `svc` ended with SIGKILL before its block `crash` had finished/,
+    },
     { block: "count", executor: { function: "broken" }, error: /^Error: the service does not start\n.*broken/ },
   ];
   for (const { block, executor, error } of table) {
@@ -77,8 +85,10 @@ test("a service that outlives its session is found by the next executor", async 
   try {
     engine.finishSession();
     await engine.spawn("next");
-    const jobs = engine.runService("count", { entry: "service.ts", function: "main", ...executor }, {}, ["seen"], "next");
-    assert.deepEqual(seen(await jobs), [1, 2, pid]);
+    const service = { entry: "service.ts", function: "main", ...executor };
+    for (const calls of [2, 3]) {
+      assert.deepEqual(seen(await engine.runService("count", service, {}, ["seen"], "next")), [1, calls, pid]);
+    }
     engine.publish(topics.service(undefined, HASH, "action/shutdown"), {});
     await gone(pid);
   } finally {

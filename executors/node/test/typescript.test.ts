@@ -29,8 +29,14 @@ test("traces show lines and columns of what was written, with causes and without
   const place = (file: string): RegExp => new RegExp(`\\((?:file://)?${join(BLOCKS, file)}\\)$`);
   assert.equal(lines[0], "Error: at the surface");
   assert.match(lines[1] ?? "", place("features.ts:26:11"));
-  assert.equal(lines.find((line) => line.startsWith("[cause]")), "[cause]: RangeError: from a helper");
-  assert.ok(lines.some((line) => place("lib/shapes.ts:18:9").test(line)), String(error));
+  assert.equal(
+    lines.find((line) => line.startsWith("[cause]")),
+    "[cause]: RangeError: from a helper",
+  );
+  assert.ok(
+    lines.some((line) => place("lib/shapes.ts:18:9").test(line)),
+    String(error),
+  );
   assert.doesNotMatch(String(error), /dist\/src|node:internal/);
 });
 

@@ -38,7 +38,10 @@ test("variables and binaries cross between blocks", async () => {
 });
 
 test("a variable of another process is passed as it is, with a warning", async () => {
-  const object = { __OOMOL_TYPE__: "oomol/var", value: { executor: "python", handle: "h", job_id: "j", session_id: "s" } };
+  const object = {
+    __OOMOL_TYPE__: "oomol/var",
+    value: { executor: "python", handle: "h", job_id: "j", session_id: "s" },
+  };
   const { finished, reported } = await run("echo", { inputs: { object } });
   assert.deepEqual(finished["result"], { seen: { object } });
   assert.match(String(ofType(reported, "BlockWarning")[0]?.["warning"]), /`object` refers to a variable/);
@@ -48,7 +51,10 @@ test("values that cannot be sent or read end the block with the reason", async (
   const missing = { bytes: { __OOMOL_TYPE__: "oomol/bin", value: "/nowhere" } };
   const table = [
     { call: run("wrong", { outputs: { bytes: BINARY } }), error: /output `bytes` is a binary: give a Buffer/ },
-    { call: run("echo", { inputs: missing }), error: /cannot read the binary input `bytes` from \/nowhere\n[^]*ENOENT/ },
+    {
+      call: run("echo", { inputs: missing }),
+      error: /cannot read the binary input `bytes` from \/nowhere\n[^]*ENOENT/,
+    },
     { call: run("bigint"), error: /BigInt/ },
     { call: run("huge"), error: /MQTT carries at most 268435455 bytes[^]*at .*huge/ },
   ];
@@ -61,7 +67,10 @@ test("secrets are put in where schemas and texts name them", async () => {
   const folder = join(engine.home, "app-config", "oomol-secrets");
   mkdirSync(folder, { recursive: true });
   const secrets = [{ secretKey: "key", value: 'se"cret' }];
-  writeFileSync(join(folder, "secrets.json"), JSON.stringify({ name: { secretType: "Custom", secretName: "name", secrets } }));
+  writeFileSync(
+    join(folder, "secrets.json"),
+    JSON.stringify({ name: { secretType: "Custom", secretName: "name", secrets } }),
+  );
   const path = "Custom,name,key";
   const { finished, reported } = await run("echo", {
     inputs: {
@@ -78,7 +87,10 @@ test("secrets are put in where schemas and texts name them", async () => {
       unknown: { json_schema: SECRET },
     },
     patch: {
-      patched: [{ path: ["a", 1], schema: SECRET }, { path: ["b", 1], schema: SECRET }],
+      patched: [
+        { path: ["a", 1], schema: SECRET },
+        { path: ["b", 1], schema: SECRET },
+      ],
       whole: [{ schema: SECRET }],
     },
   });

@@ -25,7 +25,14 @@ export interface ClientOptions {
 }
 
 /** Reasons of a CONNACK (MQTT 3.1.1, table 3.1). */
-const REFUSALS = ["", "protocol version", "client identifier", "server unavailable", "user name or password", "not authorised"];
+const REFUSALS = [
+  "",
+  "protocol version",
+  "client identifier",
+  "server unavailable",
+  "user name or password",
+  "not authorised",
+];
 /** SUBACK: the subscription was not granted. */
 const NOT_GRANTED = 0x80;
 const LOST_BY_END = new Error("the connection was ended");

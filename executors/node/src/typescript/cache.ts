@@ -1,7 +1,7 @@
 /**
  * Transpiled files, kept from process to process: the transpiler takes longer to load than all else at the start of an
- * executor, and each scope of each run has one. Keyed by content, so nothing in it is ever stale. A cache that cannot be
- * read or written is none.
+ * executor, and each scope of each run has one. Keyed by content, so nothing in it is ever stale. A cache that cannot
+ * be read or written is none.
  */
 
 import { createHash } from "node:crypto";
@@ -9,14 +9,17 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** Part of every key. It changes with whatever changes the output: the transpiler, its options, what is added. */
-const VERSION = "1 @swc/wasm-typescript 1.16.2";
+/** Part of every key, with the version of the transpiler. To be raised when its options change. */
+const FORMAT = 1;
 /** When there are more files than this, all are removed: a few megabytes that are soon made again. */
 const MAX_FILES = 2000;
 
 /** Gives the text that `make` makes of a file, from the cache when it was made before. */
 export function cached(source: string, path: string, make: () => string): string {
-  const key = createHash("sha256").update(JSON.stringify([VERSION, path, source])).digest("hex");
+  const { version } = require("@swc/wasm-typescript/package.json") as { version: string };
+  const key = createHash("sha256")
+    .update(JSON.stringify([FORMAT, version, path, source]))
+    .digest("hex");
   const folder = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "oocana", "nodejs-executor");
   const file = join(folder, `${key}.js`);
   try {

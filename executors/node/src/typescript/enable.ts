@@ -8,7 +8,7 @@ import * as hooks from "./hooks.js";
 
 let isEnabled = false;
 
-/** Installs the hooks: in this thread where Node.js can (22.15 and later), else in the thread that it keeps for them. */
+/** Installs the hooks: in this thread where Node.js can (from 22.15), else in the thread that it keeps for them. */
 export function enableTypeScript(): void {
   if (isEnabled) {
     return;

@@ -64,7 +64,10 @@ function formatOf(path: string, code: string): Transpiled["format"] {
 function preludeFor(code: string): string {
   const parts: string[] = [];
   if (uses(code, "require")) {
-    parts.push('import { createRequire as oo$createRequire } from "node:module";', "const require = oo$createRequire(import.meta.url);");
+    parts.push(
+      'import { createRequire as oo$createRequire } from "node:module";',
+      "const require = oo$createRequire(import.meta.url);",
+    );
   }
   if (uses(code, "__filename") || uses(code, "__dirname")) {
     parts.push('import { fileURLToPath as oo$fileURLToPath } from "node:url";');
@@ -80,7 +83,10 @@ function preludeFor(code: string): string {
 
 /** Whether a name is used and not declared by the file itself. */
 function uses(code: string, name: string): boolean {
-  const isDeclared = new RegExp(`\\b(?:const|let|var|function|class)\\s+${name}\\b|^\\s*import\\b[^;]*\\b${name}\\b[^;]*from`, "m");
+  const isDeclared = new RegExp(
+    `\\b(?:const|let|var|function|class)\\s+${name}\\b|^\\s*import\\b[^;]*\\b${name}\\b[^;]*from`,
+    "m",
+  );
   return new RegExp(`(?<![.\\w$])${name}\\b`).test(code) && !isDeclared.test(code);
 }
 

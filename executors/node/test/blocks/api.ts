@@ -41,7 +41,16 @@ export async function progress(_: Inputs, context: Context) {
 
 export async function previews(_: Inputs, context: Context) {
   await context.preview({ type: "markdown", data: "# hi" }, "one");
-  await context.preview({ type: "table", data: { columns: ["a", "b"], rows: [[1, 'say "x", y'], [null, true]] } });
+  await context.preview({
+    type: "table",
+    data: {
+      columns: ["a", "b"],
+      rows: [
+        [1, 'say "x", y'],
+        [null, true],
+      ],
+    },
+  });
 }
 
 export async function queries(_: Inputs, context: Context) {
@@ -61,8 +70,14 @@ export async function run(_: Inputs, context: Context) {
   job.onProgress((value) => seen.push(`progress=${value}`));
   context.joinOutputs(job.onOutput("x"), job.onOutput("y"))((pair) => seen.push(pair));
   const { result } = await job.finish();
-  const failure = await context.runBlock("self::bad").finish().catch((error: Error) => error.message);
-  const failed = await context.runBlock("self::fails").finish().catch((error: Error) => error.message);
+  const failure = await context
+    .runBlock("self::bad")
+    .finish()
+    .catch((error: Error) => error.message);
+  const failed = await context
+    .runBlock("self::fails")
+    .finish()
+    .catch((error: Error) => error.message);
   context.runBlock("self::bad");
   return { all: { seen, result, failure, failed } };
 }

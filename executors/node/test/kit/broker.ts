@@ -18,9 +18,15 @@ export async function startBroker(): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), "oocana-broker-"));
   const config = join(folder, "mosquitto.conf");
   const port = await freePort();
-  writeFileSync(config, `listener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nlog_dest stderr\nuser root\n`);
+  writeFileSync(
+    config,
+    `listener ${port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nlog_dest stderr\nuser root\n`,
+  );
   const path = `${process.env["PATH"]}:/usr/sbin`;
-  const child = spawn("mosquitto", ["-c", config], { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, PATH: path } });
+  const child = spawn("mosquitto", ["-c", config], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, PATH: path },
+  });
   await running(child);
   return {
     port,

@@ -69,7 +69,12 @@ export class Engine {
 
   static async start(): Promise<Engine> {
     const broker = await startBroker();
-    const client = new MqttClient({ host: "127.0.0.1", port: broker.port, clientId: "engine", onLost: () => undefined });
+    const client = new MqttClient({
+      host: "127.0.0.1",
+      port: broker.port,
+      clientId: "engine",
+      onLost: () => undefined,
+    });
     const engine = new Engine(broker, client);
     await client.connected();
     await client.subscribe(topics.session(engine.sessionId), (payload) => engine.#onSession(payload));
@@ -116,7 +121,9 @@ export class Engine {
       ...common,
       block_path: join(BLOCKS, "task.oo.yaml"),
       inputs,
-      inputs_def: Object.fromEntries(Object.entries(inputsDef).map(([handle, def]) => [handle, { handle, ...(def as object) }])),
+      inputs_def: Object.fromEntries(
+        Object.entries(inputsDef).map(([handle, def]) => [handle, { handle, ...(def as object) }]),
+      ),
       inputs_def_patch: call.patch ?? null,
     });
     this.publish(topics.runBlock, {
@@ -125,7 +132,10 @@ export class Engine {
       executor_name: "nodejs",
       identifier: call.identifier,
       dir: call.dir ?? BLOCKS,
-      executor: { name: "nodejs", options: { entry: call.entry, function: call.function, source: call.source, spawn: false } },
+      executor: {
+        name: "nodejs",
+        options: { entry: call.entry, function: call.function, source: call.source, spawn: false },
+      },
       outputs: definitions(call.outputs),
     });
     return jobId;
@@ -215,7 +225,12 @@ export class Engine {
       const { session_id, job_id, request_id } = message;
       const answer = this.onRequest(message);
       if (answer !== undefined) {
-        this.publish(topics.response(this.sessionId, String(request_id)), { session_id, job_id, request_id, ...answer });
+        this.publish(topics.response(this.sessionId, String(request_id)), {
+          session_id,
+          job_id,
+          request_id,
+          ...answer,
+        });
       }
     }
     this.#arrived.emit("sent", message);

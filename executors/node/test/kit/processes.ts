@@ -21,7 +21,9 @@ export async function gone(pid: number): Promise<void> {
 
 /** Living processes with this text in their command line. */
 export function withCommand(text: string): number[] {
-  const pids = readdirSync("/proc").map(Number).filter((pid) => pid > 0);
+  const pids = readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > 0);
   return pids.filter((pid) => commandOf(pid).includes(text) && alive(pid));
 }
 
