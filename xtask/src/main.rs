@@ -7,6 +7,7 @@ mod bench;
 mod layout;
 mod machine;
 mod needs;
+mod node;
 mod page;
 mod report;
 mod soak;

@@ -28,6 +28,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("mmdebstrap"), "mmdebstrap"),
     (Sign::Program("mosquitto"), "mosquitto"),
     (Sign::Program("newuidmap"), "uidmap"),
+    (Sign::Program("node"), "nodejs"),
     (Sign::Program("npm"), "npm"),
     (Sign::Program("openssl"), "openssl"),
     (Sign::Program("python3"), "python3"),
