@@ -448,7 +448,7 @@ fn the_foundation_installs_packages() {
     // It stands in for the image that is not to be had everywhere.
     program.succeed(["build", "server-base", "--from", "./dist/server-foundation", "--arch", NATIVE]);
     let tar = program.dist().join(format!("{NATIVE}-server-base.tar"));
-    let about = run(Command::new(tool("tar")).arg("-xOf").arg(tar).arg("./etc/ovmlayer/image.json"));
+    let about = run(Command::new(tool("tar")).arg("-xOf").arg(tar).arg("etc/ovmlayer/image.json"));
     let about: Value = serde_json::from_slice(&about).expect("JSON");
     assert_eq!(about["config"]["Cmd"], json!(["/bin/zsh"]));
     if number("OVMLAYER_FOREIGN_IMAGES", 0) > 0 {
