@@ -8,6 +8,7 @@ mod layout;
 mod machine;
 mod needs;
 mod page;
+mod python;
 mod report;
 mod soak;
 mod step;

@@ -11,6 +11,7 @@ mod copyright;
 mod dpkg;
 mod fact;
 mod file;
+mod hashes;
 mod licence;
 mod npm;
 mod os_release;
@@ -20,8 +21,9 @@ mod python;
 mod source;
 mod stanza;
 
-pub use collect::{Collector, Digests};
+pub use collect::Collector;
 pub use file::{Contents, File, Sha1};
+pub use hashes::Digests;
 pub use licence::Licence;
 pub use os_release::OsRelease;
 pub use package::{Ecosystem, Package, Source};

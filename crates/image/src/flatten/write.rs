@@ -50,14 +50,14 @@ impl Flattened {
             let in_dev = shape.empty_dev && path.as_bytes().starts_with(b"dev/");
             in_dev || (shape.leave_out)(path)
         };
-        let mut window = self.spool.window().map_err(|failed| match failed {
+        let mut window = self.stack.store.window().map_err(|failed| match failed {
             spool::Failed::Write { folder, source } => {
                 Error::Io { operation: "write in", path: folder, source }
             }
             spool::Failed::Read(source) => Error::Tree(tree::Error::Read(source)),
         })?;
         let mut written = Written::default();
-        self.files.walk::<Error>(&leave_out, |mut step| {
+        self.stack.files.walk::<Error>(&leave_out, |mut step| {
             if shape.interrupted.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }

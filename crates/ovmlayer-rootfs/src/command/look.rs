@@ -91,7 +91,7 @@ impl<'a> Look<'a> {
             }
         }
         let origin = Origin { name: name_of(path), ..Origin::default() };
-        Ok(Looked { origin, inventory: collector.finish() })
+        Ok(Looked { origin, inventory: collector.finish()? })
     }
 
     fn tar(&self, path: &Path) -> Result<Looked, Box<dyn Error>> {
