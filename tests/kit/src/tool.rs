@@ -85,3 +85,16 @@ pub fn run(command: &mut Command) -> Vec<u8> {
     );
     result.stdout
 }
+
+/// A program among the validators of documents, which `cargo xtask test` sets up beside the build results.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn validator(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let places = test.ancestors().map(|folder| folder.join("test-tools/documents/bin").join(name));
+    places.into_iter().find(|place| place.exists()).unwrap_or_else(|| {
+        panic!("this test needs `{name}` of the validators of documents: run `cargo xtask test`, which sets them up")
+    })
+}

@@ -1,7 +1,7 @@
 //! Reads what the user named, a tar, a folder or an image, into an inventory.
 
 use std::error::Error;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tree::{EntryPath, Kind, Links, Root};
 
 use super::registries::{self, Opened};
 use crate::cli::{Choice, Cli, Network, Registries};
-use crate::progress::{Shown, Transfer};
+use crate::progress::{Reading, Shown, Transfer};
 use crate::{printer, signals};
 
 /// What was found.
@@ -45,7 +45,7 @@ impl<'a> Look<'a> {
         let interrupt = Interrupt::new()?;
         signals::watch(&interrupt)?;
         let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
-        let events = Arc::new(Transfer::new(Arc::clone(&shown)));
+        let events = Arc::new(Transfer::troubles(Arc::clone(&shown)));
         let cancel = Cancel::from_flag(Arc::clone(interrupt.flag()));
         let locations: Vec<Location> = sources.iter().filter_map(|text| Location::guess(text).ok()).collect();
         let locations: Vec<&Location> = locations.iter().collect();
@@ -80,29 +80,35 @@ impl<'a> Look<'a> {
         let root = Root::open(path, Links::Refuse).map_err(image::Error::from)?;
         let mut scan = root.scan();
         let mut collector = Collector::new(self.digests);
+        let name = name_of(path);
+        let reading = self.reading(&name, None);
         while let Some(entry) = scan.next() {
             self.check()?;
             let entry = entry.map_err(image::Error::from)?;
             if matches!(entry.kind, Kind::File { .. }) {
                 let mut file = scan.open().map_err(image::Error::from)?;
-                collector.entry(entry, &mut file)?;
+                collector.entry(entry, &mut reading.of(&mut file))?;
             } else {
                 collector.entry(entry, &mut io::empty())?;
             }
         }
-        let origin = Origin { name: name_of(path), ..Origin::default() };
+        let origin = Origin { name, ..Origin::default() };
         Ok(Looked { origin, inventory: collector.finish()? })
     }
 
     fn tar(&self, path: &Path) -> Result<Looked, Box<dyn Error>> {
         let file = File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
-        let (inventory, digest, size) = read_tree(file, self.digests, self.interrupt.flag())?;
+        let length = file.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
+        let name = name_of(path);
+        let reading = self.reading(&name, length);
+        let (inventory, digest, size) =
+            read_tree(reading.of(file), self.digests, self.interrupt.flag())?;
         // A tar of an image holds the image, not a tree.
         let has = |name: &[u8]| EntryPath::parse(name).is_ok_and(|name| inventory.file(&name).is_some());
         if has(b"oci-layout") || (has(b"manifest.json") && !has(b"etc") && !has(b"usr")) {
             return self.image(&Location::LayoutTar { path: path.to_owned(), tag: None });
         }
-        let origin = Origin { name: name_of(path), digest: Some(digest), stored: Some(size), image: None };
+        let origin = Origin { name, digest: Some(digest), stored: Some(size), image: None };
         Ok(Looked { origin, inventory })
     }
 
@@ -112,14 +118,21 @@ impl<'a> Look<'a> {
             Some(platform) => Image::find(&opened, opened.root(), platform)?,
             None => Image::find_any(&opened, opened.root(), &this_machine())?,
         };
-        let (inventory, layers) = read_image(&opened, &image, self.digests, self.interrupt.flag())?;
+        let name = location.to_string();
+        let reading = self.reading(&name, Some(image.manifest.layers.iter().map(|layer| layer.size).sum()));
+        let blobs = reading.of_blobs(&opened);
+        let (inventory, layers) = read_image(&blobs, &image, self.digests, self.interrupt.flag())?;
         let origin = Origin {
-            name: location.to_string(),
+            name,
             digest: Some(image.descriptor.digest),
             stored: None,
             image: Some((image, layers)),
         };
         Ok(Looked { origin, inventory })
+    }
+
+    fn reading(&self, name: &str, total: Option<u64>) -> Reading {
+        Reading::new(Arc::clone(&self.shown), name.to_owned(), total)
     }
 
     fn check(&self) -> Result<(), image::Error> {
