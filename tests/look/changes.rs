@@ -57,7 +57,8 @@ fn packages_and_files() {
     assert_eq!(lines.len(), expected.len(), "{text}");
     for (line, expected) in lines.iter().zip(expected) {
         // The length of dpkg's list is of no interest.
-        let same = *line == expected || expected.starts_with("~ file var/") && line.starts_with("~ file var/lib/dpkg/status (");
+        let same = *line == expected
+            || expected.starts_with("~ file var/") && line.starts_with("~ file var/lib/dpkg/status (");
         assert!(same, "{line}\n{expected}");
     }
 
@@ -68,7 +69,9 @@ fn packages_and_files() {
         .as_array()
         .expect("packages")
         .iter()
-        .map(|package| (package["change"].as_str().expect("a change"), package["name"].as_str().expect("a name")))
+        .map(|package| {
+            (package["change"].as_str().expect("a change"), package["name"].as_str().expect("a name"))
+        })
         .collect();
     let expected = [
         ("downgraded", "earlier"),
@@ -79,7 +82,10 @@ fn packages_and_files() {
     ];
     assert_eq!(changes, expected);
     let file = &found["files"][0];
-    assert_eq!(*file, json!({"change": "changed", "path": "b", "kind": "file", "from_bytes": 1, "to_bytes": 2, "what": ["size", "contents"]}));
+    assert_eq!(
+        *file,
+        json!({"change": "changed", "path": "b", "kind": "file", "from_bytes": 1, "to_bytes": 2, "what": ["size", "contents"]})
+    );
 }
 
 #[test]
@@ -90,7 +96,10 @@ fn the_same_is_no_difference_whatever_its_form() {
         assert_eq!((code, text.as_str(), errors.as_str()), (Some(0), "", ""), "{other}");
     }
     let (code, text, _) = status(&stage.program, &["--json", "dist/stage", "rootfs.tar"]);
-    assert_eq!((code, parsed(&text)), (Some(0), json!({"format": 1, "packages": [], "files": [], "config": []})));
+    assert_eq!(
+        (code, parsed(&text)),
+        (Some(0), json!({"format": 1, "packages": [], "files": [], "config": []}))
+    );
 }
 
 #[test]

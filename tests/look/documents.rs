@@ -42,7 +42,8 @@ fn write(stage: &Stage, source: &str, form: &str, name: &str) -> Value {
 
 /// The digest of every file of the tree, by `sha256sum`.
 fn digests(root: &Path) -> BTreeMap<String, String> {
-    let is_file = |path: &&std::path::PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let is_file =
+        |path: &&std::path::PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
     let files = walk(root);
     let files: Vec<_> = files.iter().filter(is_file).collect();
     let mut all = BTreeMap::new();
@@ -139,7 +140,10 @@ fn documents_go_along_with_the_image() {
     program.succeed(["copy", &stage.reference(), "oci:attached:latest"]);
     let digest = |source: &str| stage.inspect(source)["digest"].clone();
     let before = digest("attached");
-    let (first, again) = (program.succeed(["sbom", "attached", "--attach"]), program.succeed(["sbom", "attached", "--attach"]));
+    let (first, again) = (
+        program.succeed(["sbom", "attached", "--attach"]),
+        program.succeed(["sbom", "attached", "--attach"]),
+    );
     assert_eq!(first, again, "the same document is attached once");
     let other = program.succeed(["sbom", "oci:attached:latest", "--attach", "--format", "cyclonedx"]);
     assert_ne!(first, other);
@@ -167,13 +171,22 @@ fn documents_go_along_with_the_image() {
     });
     let mut documents = BTreeMap::new();
     for referrer in layout.referrers(&subject).expect("referrers") {
-        let manifest = Manifest::parse(&read_small(&layout, &referrer).expect("a manifest"), "it").expect("a manifest");
+        let manifest =
+            Manifest::parse(&read_small(&layout, &referrer).expect("a manifest"), "it").expect("a manifest");
         assert_eq!(manifest.artifact_type, referrer.artifact_type);
         let bytes = read_small(&layout, &manifest.layers[0]).expect("the document");
         documents.insert(manifest.artifact_type.expect("a type"), bytes);
     }
     let kinds: Vec<&str> = documents.keys().map(String::as_str).collect();
-    assert_eq!(kinds, [media::SPDX, media::CYCLONEDX].iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+    assert_eq!(
+        kinds,
+        [media::SPDX, media::CYCLONEDX]
+            .iter()
+            .copied()
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>()
+    );
     assert_eq!(String::from_utf8_lossy(&documents[media::SPDX]), program.succeed(["sbom", "attached"]));
 
     let errors = program.fail(["sbom", "rootfs.tar", "--attach"]);

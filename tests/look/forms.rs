@@ -31,16 +31,19 @@ fn every_form_of_a_tree_is_understood_alike() {
         let keys: BTreeSet<&String> = found.as_object().expect("an object").keys().collect();
         assert_eq!(keys, folder.as_object().expect("an object").keys().collect(), "{source}");
     }
-    assert_eq!((&folder["digest"], &folder["stored"], &folder["image"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!(
+        (&folder["digest"], &folder["stored"], &folder["image"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
     for source in &images {
         let image = &stage.inspect(source)["image"];
         assert_eq!(image["platform"], format!("linux/{}", architecture()), "{source}");
         assert_eq!(image["config"]["Entrypoint"], json!(["/usr/bin/looked-at"]), "{source}");
         let layers = image["layers"].as_array().expect("layers");
         assert_eq!(layers.len(), 3, "{source}");
-        assert_eq!((&layers[1]["files"], &layers[1]["bytes"]), (&json!(2), &json!(18)), "{source}");
-        // The last one takes one name away and adds one more to a file of a lower layer, which it has to copy.
-        assert_eq!(layers[2]["removed"], 1, "{source}");
+        let sizes: Vec<_> =
+            layers[1..].iter().map(|layer| [&layer["files"], &layer["bytes"], &layer["removed"]]).collect();
+        assert_eq!(json!(sizes), json!([[1, 8, 0], [2, 10, 0]]), "{source}");
     }
     for source in ["dist/stage", "oci-archive.tar", &reference] {
         let found = stage.inspect(source);
@@ -82,10 +85,8 @@ fn packages_are_those_of_dpkg() {
         String::from_utf8(text).expect("text")
     };
     let form = "-f=${Package}\t${Version}\t${Architecture}\t${source:Package} ${source:Version}\t${Installed-Size}\n";
-    let mut expected: Vec<Vec<String>> = query(&["-W", form])
-        .lines()
-        .map(|line| line.split('\t').map(str::to_owned).collect())
-        .collect();
+    let mut expected: Vec<Vec<String>> =
+        query(&["-W", form]).lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
     expected.sort();
     let found = stage.inspect("rootfs.tar");
     let packages = found["packages"].as_array().expect("packages");
@@ -94,7 +95,8 @@ fn packages_are_those_of_dpkg() {
         .iter()
         .map(|package| {
             assert_eq!(package["ecosystem"], "deb");
-            let size = package["installed_size"].as_u64().map_or(String::new(), |size| (size / 1024).to_string());
+            let size =
+                package["installed_size"].as_u64().map_or(String::new(), |size| (size / 1024).to_string());
             let fields = ["name", "version", "architecture", "source"].map(|field| text(package, field));
             fields.into_iter().chain([size]).collect()
         })
@@ -164,7 +166,10 @@ fn sizes_are_those_of_the_file_system() {
         .collect::<BTreeMap<_, _>>()
         .values()
         .sum();
-    assert_eq!((&rows("largest_directories")[0]["path"], &rows("largest_directories")[0]["bytes"]), (&json!("usr"), &json!(usr)));
+    assert_eq!(
+        (&rows("largest_directories")[0]["path"], &rows("largest_directories")[0]["bytes"]),
+        (&json!("usr"), &json!(usr))
+    );
 }
 
 /// What people read is the same, and nothing in it moves a terminal's cursor.
@@ -175,7 +180,10 @@ fn names_do_nothing_to_a_terminal() {
     let tar = TarBuilder::new()
         .member(Member::file("etc/os-release", "ID=x\nPRETTY_NAME=\"\u{1b}[31mred\"\n"))
         .member(Member::file("bad\u{1b}[2J\u{9b}1mname", "contents"))
-        .member(Member::file("opt/node_modules/x/package.json", "{\"name\":\"\\u001b[1mx\",\"version\":\"1\\u0007\"}"))
+        .member(Member::file(
+            "opt/node_modules/x/package.json",
+            "{\"name\":\"\\u001b[1mx\",\"version\":\"1\\u0007\"}",
+        ))
         .build();
     program.write("hostile.tar", tar);
     for arguments in [&["inspect", "hostile.tar"][..], &["diff", "hostile.tar", "rootfs.tar"]] {

@@ -20,8 +20,14 @@ fn wheel(folder: &Path, name: &str, version: &str, licence: &str) {
     fs::create_dir_all(source.join(name)).expect("a folder");
     let write = |path: &str, text: &str| fs::write(source.join(path), text).expect("a file");
     write(&format!("{name}/__init__.py"), "print('made here')\n");
-    write(&format!("{info}/METADATA"), &format!("Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{licence}\nWords.\n"));
-    write(&format!("{info}/WHEEL"), "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n");
+    write(
+        &format!("{info}/METADATA"),
+        &format!("Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{licence}\nWords.\n"),
+    );
+    write(
+        &format!("{info}/WHEEL"),
+        "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    );
     write(&format!("{info}/entry_points.txt"), &format!("[console_scripts]\n{name} = {name}:main\n"));
     let files = ["METADATA", "WHEEL", "entry_points.txt", "RECORD"].map(|file| format!("{info}/{file},,\n"));
     write(&format!("{info}/RECORD"), &format!("{name}/__init__.py,,\n{}", files.concat()));
@@ -42,7 +48,11 @@ fn install(program: &Program<'_>) {
     run(pip.arg(made.join("other-2.0-py3-none-any.whl")).env("HOME", program.folder()));
     for (folder, name, more) in [
         ("inner", "inner", json!({})),
-        ("package", "@scope/made-here", json!({"bundleDependencies": ["inner"], "dependencies": {"inner": "3.2.1"}})),
+        (
+            "package",
+            "@scope/made-here",
+            json!({"bundleDependencies": ["inner"], "dependencies": {"inner": "3.2.1"}}),
+        ),
     ] {
         let path = made.join(folder);
         fs::create_dir_all(&path).expect("a folder");
@@ -106,7 +116,11 @@ fn packages_are_those_of_pip_and_npm() {
         ("inner", "ISC", "pkg:npm/inner@3.2.1"),
     ];
     for (name, licence, purl) in rows {
-        assert_eq!((&package(name)["licence"], &package(name)["purl"]), (&json!(licence), &json!(purl)), "{name}");
+        assert_eq!(
+            (&package(name)["licence"], &package(name)["purl"]),
+            (&json!(licence), &json!(purl)),
+            "{name}"
+        );
     }
     // Each has what was installed for it: the bundled package's files are not those of the one around it.
     assert_eq!((&package("inner")["files"], &package("@scope/made-here")["files"]), (&json!(2), &json!(2)));

@@ -35,12 +35,20 @@ fn the_map_is_drawn_and_leads_inside() {
     let page = fs::read_to_string(&path).expect("the page");
     // Nothing is fetched from anywhere: the only addresses are those of forms, which are names.
     for word in ["src=", "href=", "url(", "@import", "fetch(", "XMLHttpRequest", "http://", "https://"] {
-        let (style, script) = (between(&page, "<style>", "</style>"), page.rsplit_once("<script>").expect("a script").1);
+        let (style, script) =
+            (between(&page, "<style>", "</style>"), page.rsplit_once("<script>").expect("a script").1);
         assert!(!style.contains(word) && !script.contains(word), "{word}");
-        assert!(!between(&page, "<html", "<script type=\"application/json\"").contains(word) || word.starts_with("http"), "{word}");
+        assert!(
+            !between(&page, "<html", "<script type=\"application/json\"").contains(word)
+                || word.starts_with("http"),
+            "{word}"
+        );
     }
     let whole = dom(&stage.program, &path, "");
-    assert!(!whole.contains("<section id=\"map-section\" aria-labelledby=\"map-title\" hidden"), "it is shown");
+    assert!(
+        !whole.contains("<section id=\"map-section\" aria-labelledby=\"map-title\" hidden"),
+        "it is shown"
+    );
     let map = between(&whole, "<div id=\"map\"", "<div id=\"tip\"");
     assert!(map.matches("class=\"tile").count() > 200, "{} tiles", map.matches("class=\"tile").count());
     assert!(map.contains("aria-label=\"usr, "), "the largest folder");
@@ -54,7 +62,8 @@ fn the_map_is_drawn_and_leads_inside() {
 
     let packages = dom(&stage.program, &path, "#packages/deb");
     let package = &stage.inspect("dist/stage")["packages"][0];
-    let (name, version) = (package["name"].as_str().expect("a name"), package["version"].as_str().expect("a version"));
+    let (name, version) =
+        (package["name"].as_str().expect("a name"), package["version"].as_str().expect("a version"));
     assert!(between(&packages, "<div id=\"map\"", "<div id=\"tip\"").contains(&format!("{name} {version}")));
 }
 
@@ -104,7 +113,8 @@ fn it_is_walked_by_mouse_and_keyboard() {
 #[test]
 fn hostile_names_are_names() {
     let program = Program::new(PROGRAM);
-    let evil = "x</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
+    let evil =
+        "x</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
     let package = serde_json::json!({"name": evil, "version": "<b>1</b>", "license": "<i>"}).to_string();
     let tar = TarBuilder::new()
         .member(Member::file(format!("srv/{evil}"), "x".repeat(9000)))
@@ -114,7 +124,8 @@ fn hostile_names_are_names() {
     program.write("<title><script>.tar", tar.build());
     program.succeed(["inspect", "<title><script>.tar", "--report", "report.html"]);
     let path = program.folder().join("report.html");
-    for fragment in ["", "#packages", "#directories/srv", "#directories/%3Cimg%20src=x%20onerror=alert(1)%3E"] {
+    for fragment in ["", "#packages", "#directories/srv", "#directories/%3Cimg%20src=x%20onerror=alert(1)%3E"]
+    {
         let dom = dom(&program, &path, fragment);
         let title = between(&dom, "<title>", "</title>");
         assert_eq!(title, "&lt;title&gt;&lt;script&gt;.tar: where the bytes are", "{fragment}");

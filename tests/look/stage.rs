@@ -31,7 +31,7 @@ files = [
 ]
 
 [[steps]]
-run = { script = "rm /etc/motd; ln /usr/bin/looked-at /usr/bin/another-name" }
+run = { script = "ln /usr/bin/looked-at /usr/bin/another-name" }
 "##;
 
 /// The image and what others make of it.

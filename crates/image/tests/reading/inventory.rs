@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::sync::atomic::AtomicBool;
 
-use image::inventory::{Collector, Contents, Digests, Ecosystem, Inventory, LayerFacts, read_image, read_tree};
+use image::inventory::{
+    Collector, Contents, Digests, Ecosystem, Inventory, LayerFacts, read_image, read_tree,
+};
 use image::{Image, Platform, open_source};
 use tree::{Entry, Kind, Metadata};
 
@@ -83,21 +85,30 @@ fn packages_through_links_and_layers() {
     assert_eq!(packages, expected);
     // The first name of that file is one of which nothing was expected: that cannot be seen, but it is said.
     assert_eq!(inventory.notes.len(), 1, "{:?}", inventory.notes);
-    assert!(inventory.notes[0].contains("`usr/lib/node_modules/linked/package.json`"), "{:?}", inventory.notes);
+    assert!(
+        inventory.notes[0].contains("`usr/lib/node_modules/linked/package.json`"),
+        "{:?}",
+        inventory.notes
+    );
     let removed: Vec<_> = layers.iter().map(|layer| (layer.files, layer.removed)).collect();
     assert_eq!(removed, [(6, 0), (11, 2)]);
-    let Contents::Regular { sha256, first, .. } = &inventory.file(&"usr/lib/two".parse().unwrap()).unwrap().contents
+    let Contents::Regular { sha256, first, .. } =
+        &inventory.file(&"usr/lib/two".parse().unwrap()).unwrap().contents
     else {
         panic!("it is a file")
     };
-    assert_eq!((*sha256, first.as_ref().unwrap().to_string()), (Digest::of(b"22"), "usr/lib/hard".to_owned()));
+    assert_eq!(
+        (*sha256, first.as_ref().unwrap().to_string()),
+        (Digest::of(b"22"), "usr/lib/hard".to_owned())
+    );
     same_inventory(&made, &made.flatten().unwrap(), "packages");
 }
 
 /// A plain tar is no layer: names that begin like whiteouts are names, and what it says of files stays as it says it.
 #[test]
 fn a_tar_is_no_layer() {
-    let tar = tar_of(&[dir("a/"), file("a/.wh.x", "1"), file("a/x", "2"), link("b", "none"), file("a/x", "33")]);
+    let tar =
+        tar_of(&[dir("a/"), file("a/.wh.x", "1"), file("a/x", "2"), link("b", "none"), file("a/x", "33")]);
     let (inventory, digest, size) = read_tree(&tar[..], Digests::Sha256, &AtomicBool::new(false)).unwrap();
     let names: Vec<_> = inventory.files.iter().map(|file| (file.path.to_string(), file.size())).collect();
     assert_eq!(names, [("a".to_owned(), 0), ("a/.wh.x".to_owned(), 1), ("a/x".to_owned(), 2)]);
@@ -109,10 +120,7 @@ fn a_tar_is_no_layer() {
 #[test]
 fn short_contents_are_told() {
     let mut collector = Collector::new(Digests::Sha256);
-    let entry = Entry {
-        path: "a".parse().unwrap(),
-        kind: Kind::File { size: 5 },
-        metadata: Metadata::new(0o644, 0),
-    };
+    let entry =
+        Entry { path: "a".parse().unwrap(), kind: Kind::File { size: 5 }, metadata: Metadata::new(0o644, 0) };
     assert!(collector.entry(entry, &mut &b"1234"[..]).is_err());
 }

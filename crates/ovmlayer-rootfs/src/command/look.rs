@@ -101,8 +101,7 @@ impl<'a> Look<'a> {
         let length = file.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
         let name = name_of(path);
         let reading = self.reading(&name, length);
-        let (inventory, digest, size) =
-            read_tree(reading.of(file), self.digests, self.interrupt.flag())?;
+        let (inventory, digest, size) = read_tree(reading.of(file), self.digests, self.interrupt.flag())?;
         // A tar of an image holds the image, not a tree.
         let has = |name: &[u8]| EntryPath::parse(name).is_ok_and(|name| inventory.file(&name).is_some());
         if has(b"oci-layout") || (has(b"manifest.json") && !has(b"etc") && !has(b"usr")) {
