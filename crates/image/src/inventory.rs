@@ -6,6 +6,7 @@
 //!
 //! Most callers want [`read_tree`] or [`read_image`]; [`Collector`] takes entries from anywhere.
 
+mod beneath;
 mod collect;
 mod copyright;
 mod dpkg;
@@ -21,6 +22,7 @@ mod python;
 mod source;
 mod stanza;
 
+pub(crate) use beneath::sums;
 pub use collect::Collector;
 pub use file::{Contents, File, Sha1};
 pub use hashes::Digests;

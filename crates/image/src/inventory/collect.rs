@@ -19,6 +19,10 @@ use crate::{Blobs, Error, Image, Result};
 /// How much memory the names and metadata of a tree may take, estimated, in bytes: enough for two million entries.
 const NAMES_LIMIT: u64 = 256 << 20;
 
+/// How much memory the list of files may take in the end, estimated, in bytes. Names and attributes that many have in common
+/// are in it once for each.
+const LIST_LIMIT: u64 = 1 << 30;
+
 /// How many layers are decompressed at the same time.
 const THREADS: usize = 2;
 
@@ -87,10 +91,12 @@ impl Collector {
     /// What all of it comes to.
     ///
     /// # Errors
-    /// [`Error::Tree`] when links lead to a path that is longer than paths can be.
+    /// [`Error::TooLarge`] for more names and attributes than any tree has; [`Error::Tree`] when links lead to a path that
+    /// is longer than paths can be.
     pub fn finish(mut self) -> Result<Inventory> {
         let mut files: Vec<File> = Vec::new();
         let mut facts = BTreeMap::new();
+        let mut held = 0;
         let Self { stack, notes } = &mut self;
         stack.files.walk::<Error>(&|_| false, |step| {
             let Entry { path, kind, metadata } = step.entry;
@@ -110,6 +116,11 @@ impl Collector {
             if let (Contents::Regular { .. }, Some(hashed)) = (&contents, stack.store.get(step.offset)) {
                 facts.extend(fact_at(&path, hashed, notes).map(|fact| (path.clone(), fact)));
             }
+            held += weight(&path, &contents, &metadata.xattrs);
+            if held > LIST_LIMIT {
+                let what = "the list of what is in the tree".to_owned();
+                return Err(Error::TooLarge { what, size: held, limit: LIST_LIMIT });
+            }
             let (mode, uid, gid) = (metadata.mode, metadata.uid, metadata.gid);
             let (mtime, xattrs) = (metadata.mtime, metadata.xattrs);
             files.push(File { path, contents, mode, uid, gid, mtime, xattrs, owner: None });
@@ -120,6 +131,17 @@ impl Collector {
         drop(stack);
         Ok(owners::inventory(files, &facts, notes.finish()))
     }
+}
+
+/// What an entry takes, estimated, in bytes.
+fn weight(path: &EntryPath, contents: &Contents, xattrs: &BTreeMap<Vec<u8>, Vec<u8>>) -> u64 {
+    let more = match contents {
+        Contents::Symlink { target } => target.len(),
+        Contents::Regular { first: Some(first), .. } => first.as_bytes().len(),
+        _ => 0,
+    };
+    let xattrs: usize = xattrs.iter().map(|(name, value)| name.len() + value.len() + 96).sum();
+    (size_of::<File>() + path.as_bytes().len() + more + xattrs) as u64
 }
 
 fn regular(hashed: &Hashed, size: u64) -> Contents {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tree::EntryPath;
 
 use super::kinds::{Kind, Sizes};
-use crate::inventory::{Ecosystem, File, Inventory};
+use crate::inventory::{Ecosystem, File, Inventory, sums};
 
 /// What takes less of the whole than one part in this many is put together with its like.
 const SMALLEST: u64 = 20_000;
@@ -57,22 +57,18 @@ fn sizes_of(file: &File) -> Sizes {
 }
 
 fn by_directory(files: &[File]) -> Vec<Node> {
-    let mut folders: HashMap<EntryPath, Sizes> = HashMap::new();
     let mut inside: HashMap<EntryPath, Vec<Part<EntryPath>>> = HashMap::new();
-    let mut put = |path: EntryPath, sizes: Sizes| {
-        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
-            inside.entry(folder).or_default().push(Part { name: shown(name), sizes, key: path.clone() });
+    let mut all = Sizes::default();
+    let leaves =
+        files.iter().filter(|file| file.own_size() > 0).map(|file| (file.path.clone(), sizes_of(file)));
+    for (path, sizes) in leaves.chain(sums(files, sizes_of, Sizes::add)) {
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) => {
+                inside.entry(folder).or_default().push(Part { name: shown(name), sizes, key: path.clone() });
+            }
+            _ => all = sizes,
         }
-    };
-    for file in files.iter().filter(|file| file.own_size() > 0) {
-        let sizes = sizes_of(file);
-        for folder in std::iter::successors(file.path.parent(), EntryPath::parent) {
-            folders.entry(folder).or_default().add(&sizes);
-        }
-        put(file.path.clone(), sizes);
     }
-    let all = folders.remove(&EntryPath::ROOT).unwrap_or_default();
-    folders.into_iter().for_each(|(path, sizes)| put(path, sizes));
     flat(EntryPath::ROOT, &all, |folder| inside.remove(&folder).unwrap_or_default())
 }
 
