@@ -59,6 +59,32 @@ fn every_form_of_a_tree_is_understood_alike() {
     }
 }
 
+/// Every field of the JSON forms stands in their description.
+#[test]
+fn fields_are_described() {
+    let stage = Stage::get();
+    let page = include_str!("../../docs/inspect.md");
+    stage.program.write("other.tar", TarBuilder::new().member(Member::file("a", "1")).build());
+    let difference = stage.program.run(["diff", "--json", "dist/stage", "other.tar"]).stdout;
+    let mut keys = BTreeSet::new();
+    fields(&stage.inspect("dist/stage"), &mut keys);
+    fields(&serde_json::from_slice(&difference).expect("JSON"), &mut keys);
+    assert!(keys.len() > 40, "only {keys:?}");
+    let missing: Vec<&String> = keys.iter().filter(|key| !page.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "docs/inspect.md has nothing about {missing:?}");
+}
+
+/// The names of all fields, but for those of an image's configuration, which others define.
+fn fields(value: &Value, keys: &mut BTreeSet<String>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        keys.insert(key.clone());
+        if key != "config" || value.is_array() {
+            fields(value, keys);
+        }
+    }
+    value.as_array().into_iter().flatten().for_each(|value| fields(value, keys));
+}
+
 fn architecture() -> &'static str {
     if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }
 }

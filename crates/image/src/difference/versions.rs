@@ -134,12 +134,11 @@ struct Rest<'t>(&'t str);
 impl Rest<'_> {
     fn stage(&mut self) -> Option<Stage> {
         // The longer words first: some begin with others.
-        let kinds: [(&[&str], fn(u64) -> Stage); 3] = [
-            (&["alpha", "a"], Stage::Alpha),
-            (&["beta", "b"], Stage::Beta),
-            (&["preview", "pre", "rc", "c"], Stage::Candidate),
-        ];
-        kinds.into_iter().find_map(|(words, stage)| self.number_after(words).map(stage))
+        let alpha = self.number_after(&["alpha", "a"]).map(Stage::Alpha);
+        let beta = || self.number_after(&["beta", "b"]).map(Stage::Beta);
+        alpha
+            .or_else(beta)
+            .or_else(|| self.number_after(&["preview", "pre", "rc", "c"]).map(Stage::Candidate))
     }
 
     fn post(&mut self) -> Option<u64> {

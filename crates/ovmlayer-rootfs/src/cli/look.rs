@@ -63,7 +63,7 @@ pub(crate) struct Sbom {
     /// Write it to a file instead of printing it.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Store it beside the image in its layout, as a referrer. The image and its digest stay as they are.
+    /// Store it beside the image, in its layout or registry, as a referrer. The image and its digest stay as they are.
     #[arg(long, conflicts_with = "output")]
     pub(crate) attach: bool,
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use http::Cancel;
 use image::inspection::Origin;
 use image::inventory::{Collector, Digests, Inventory, read_image, read_tree};
-use image::registry::Options;
-use image::{Image, Location, Platform, Source};
+use image::registry::{Access, Options, open_repository};
+use image::{Image, Layout, Location, Platform, Source, Target};
 use recipe::build::Interrupt;
 use tree::{EntryPath, Kind, Links, Root};
 
@@ -23,6 +23,8 @@ use crate::{printer, signals};
 pub(crate) struct Looked {
     pub(crate) origin: Origin,
     pub(crate) inventory: Inventory,
+    /// Where the image is, if it is one.
+    pub(crate) location: Option<Location>,
 }
 
 /// How things are looked at.
@@ -76,6 +78,23 @@ impl<'a> Look<'a> {
         Ok(looked)
     }
 
+    /// A place that takes documents about the image at `location`.
+    pub(crate) fn target(&self, location: &Location) -> Result<Box<dyn Target>, Box<dyn Error>> {
+        Ok(match location {
+            Location::Layout { path, .. } => Box::new(Layout::open(path)?),
+            Location::Registry(reference) => {
+                Box::new(open_repository(reference, Access::Push, &self.options)?)
+            }
+            Location::LayoutTar { .. } | Location::DockerArchive { .. } => {
+                let message = format!(
+                    "cannot attach to {location}: an archive is written once; attach to a layout or a registry, and copy \
+                     with `--referrers`"
+                );
+                return Err(message.into());
+            }
+        })
+    }
+
     fn folder(&self, path: &Path) -> Result<Looked, Box<dyn Error>> {
         let root = Root::open(path, Links::Refuse).map_err(image::Error::from)?;
         let mut scan = root.scan();
@@ -93,7 +112,7 @@ impl<'a> Look<'a> {
             }
         }
         let origin = Origin { name, ..Origin::default() };
-        Ok(Looked { origin, inventory: collector.finish()? })
+        Ok(Looked { origin, inventory: collector.finish()?, location: None })
     }
 
     fn tar(&self, path: &Path) -> Result<Looked, Box<dyn Error>> {
@@ -108,7 +127,7 @@ impl<'a> Look<'a> {
             return self.image(&Location::LayoutTar { path: path.to_owned(), tag: None });
         }
         let origin = Origin { name, digest: Some(digest), stored: Some(size), image: None };
-        Ok(Looked { origin, inventory })
+        Ok(Looked { origin, inventory, location: None })
     }
 
     fn image(&self, location: &Location) -> Result<Looked, Box<dyn Error>> {
@@ -127,7 +146,7 @@ impl<'a> Look<'a> {
             stored: None,
             image: Some((image, layers)),
         };
-        Ok(Looked { origin, inventory })
+        Ok(Looked { origin, inventory, location: Some(location.clone()) })
     }
 
     fn reading(&self, name: &str, total: Option<u64>) -> Reading {
@@ -147,7 +166,9 @@ fn this_machine() -> Platform {
 fn in_source(source: &str, error: Box<dyn Error>) -> Box<dyn Error> {
     match error.downcast::<image::Error>() {
         Ok(error) => match *error {
-            image::Error::Tree(error) => Box::new(Unreadable { source: source.to_owned(), error }),
+            error @ (image::Error::Tree(_) | image::Error::Add { .. } | image::Error::TooLarge { .. }) => {
+                Box::new(Unreadable { source: source.to_owned(), error })
+            }
             other => Box::new(other),
         },
         Err(other) => other,
@@ -158,7 +179,7 @@ fn in_source(source: &str, error: Box<dyn Error>) -> Box<dyn Error> {
 #[derive(Debug)]
 struct Unreadable {
     source: String,
-    error: tree::Error,
+    error: image::Error,
 }
 
 impl std::fmt::Display for Unreadable {
