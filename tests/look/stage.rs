@@ -1,9 +1,10 @@
 //! One image, built once, in all the forms that a tree or an image can have.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::Value;
 use testkit::{Program, Registry, RegistrySetup, run, tool};
@@ -38,21 +39,13 @@ run = { script = "ln /usr/bin/looked-at /usr/bin/another-name" }
 pub(crate) struct Stage {
     pub(crate) program: Program<'static>,
     pub(crate) registry: Registry,
+    /// What was said before, by source.
+    said: RefCell<BTreeMap<String, Value>>,
 }
 
 impl Stage {
-    /// The stage that is there as long as any test needs it.
-    pub(crate) fn get() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Stage>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let stage = Arc::new(Self::build());
-            *shared = Arc::downgrade(&stage);
-            stage
-        })
-    }
-
-    fn build() -> Self {
+    /// Builds it and makes all forms of it.
+    pub(crate) fn build() -> Self {
         let program = Program::new(PROGRAM).shared_cache();
         program.write("stage.toml", RECIPE);
         program.succeed(["build", "stage.toml", "--arch", NATIVE]);
@@ -63,7 +56,7 @@ impl Stage {
             run(Command::new(tool("skopeo")).args(["copy", "--quiet", &stored, &to]));
         }
         program.succeed(["push", "dist/stage", &format!("{}/stage:v1", registry.name())]);
-        let stage = Self { registry, program };
+        let stage = Self { registry, program, said: RefCell::default() };
         let bundle = stage.program.folder().join("bundle");
         let image = format!("{}:latest", stage.layout().display());
         run(Command::new(tool("umoci")).args(["unpack", "--image", &image]).arg(&bundle));
@@ -97,9 +90,10 @@ impl Stage {
         format!("{}/stage:v1", self.registry.name())
     }
 
-    /// What the program says of something, as JSON.
+    /// What the program says of something that does not change, as JSON.
     pub(crate) fn inspect(&self, source: &str) -> Value {
-        json(&self.program.succeed(["inspect", "--json", "--top", "50", source]))
+        let say = || json(&self.program.succeed(["inspect", "--json", "--top", "50", source]));
+        self.said.borrow_mut().entry(source.to_owned()).or_insert_with(say).clone()
     }
 }
 
