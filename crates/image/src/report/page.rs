@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::kinds::{Kind, Sizes};
 use super::markup::{bytes, escape};
-use crate::inspection::{ImageFacts, Inspection};
+use crate::inspection::{ImageFacts, Inspection, PackageRow};
 
 /// Everything between the head and the script.
 pub(super) fn body(inspection: &Inspection, kinds: &Sizes) -> String {
@@ -70,7 +70,9 @@ fn map(page: &mut String, kinds: &Sizes) {
 }
 
 fn packages(page: &mut String, inspection: &Inspection) {
-    let mut packages: Vec<_> = inspection.packages.iter().collect();
+    // What another package brings takes no room of its own.
+    let own = |package: &&PackageRow| package.bytes > 0 || package.part_of.is_none();
+    let mut packages: Vec<_> = inspection.packages.iter().filter(own).collect();
     packages.sort_by_key(|package| std::cmp::Reverse(package.bytes));
     open(page, "Packages", &["Package", "Version", "Kind", "Licence", "Size"]);
     for package in packages {
