@@ -9,6 +9,7 @@ mod machine;
 mod needs;
 mod node;
 mod page;
+mod python;
 mod report;
 mod soak;
 mod step;

@@ -16,9 +16,9 @@ impl Flattened {
     /// [`Error::Interrupted`].
     pub fn unpack(&mut self, root: &Root, interrupted: &AtomicBool) -> Result<()> {
         let in_dev = |path: &EntryPath| path.as_bytes().starts_with(b"dev/");
-        let mut window = self.spool.window()?;
+        let mut window = self.stack.store.window()?;
         let mut directories = Vec::new();
-        self.files.walk::<Error>(&in_dev, |step| {
+        self.stack.files.walk::<Error>(&in_dev, |step| {
             if interrupted.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }

@@ -50,9 +50,9 @@ impl Flattened {
             let in_dev = shape.empty_dev && path.as_bytes().starts_with(b"dev/");
             in_dev || (shape.leave_out)(path)
         };
-        let mut window = self.spool.window()?;
+        let mut window = self.stack.store.window()?;
         let mut written = Written::default();
-        self.files.walk::<Error>(&leave_out, |mut step| {
+        self.stack.files.walk::<Error>(&leave_out, |mut step| {
             if shape.interrupted.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
