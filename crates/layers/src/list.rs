@@ -20,6 +20,9 @@ impl Engine {
     /// # Errors
     /// When a store or, for [`Filter::Used`] and [`Filter::Unused`], the mount table cannot be read.
     pub fn list(&self, filter: Filter) -> Result<Vec<LayerName>> {
+        // Of who looks at one store after the other a layer is missed in both that moves from the one to the other meanwhile.
+        // Who may not lock the store looks at it all the same.
+        let gate = if self.stores().len() > 1 { self.runtime().lock().ok() } else { None };
         let mut names = Vec::new();
         for store in self.stores() {
             names.append(&mut store.layer_names()?);
@@ -29,9 +32,12 @@ impl Engine {
         if filter == Filter::All || names.is_empty() {
             return Ok(names);
         }
-        let lock = self.runtime().lock()?;
-        let usage = self.usage(&lock)?;
-        drop(lock);
+        let gate = match gate {
+            Some(gate) => gate,
+            None => self.runtime().lock()?,
+        };
+        let usage = self.usage(&gate)?;
+        drop(gate);
         let used = usage.layers(self);
         names.retain(|name| used.contains(name) == (filter == Filter::Used));
         Ok(names)

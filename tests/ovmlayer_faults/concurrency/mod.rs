@@ -84,7 +84,8 @@ fn crowd(who: &str, stage: &Stage<'_>, operations: u64) -> String {
 fn told(faults: &[String], history: &[Operation]) -> String {
     let first = faults.first().map(String::as_str).unwrap_or_default();
     let twice = first.split_once("twice: ").and_then(|(_, rest)| rest.split(',').next());
-    let name = twice.or_else(|| first.split('"').nth(1)).unwrap_or_default();
+    let listed = first.split_once(" was not listed").and_then(|(start, _)| start.rsplit(' ').next());
+    let name = twice.or(listed).or_else(|| first.split('"').nth(1)).unwrap_or_default();
     let about = |operation: &&Operation| {
         operation.done() && format!("{:?}", operation.action).contains(&format!("\"{name}\""))
     };

@@ -1,8 +1,9 @@
 //! A name that the runtime store and the external one both have.
 
 use std::fs::{self, File};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ovmlayer_layers::{Deleted, Engine, Error};
+use ovmlayer_layers::{Deleted, Engine, Error, Filter};
 
 use crate::place::{Place, layer, layers, point};
 
@@ -57,6 +58,28 @@ fn what_is_published_ends_an_interrupted_move() {
     publish(&engine, "a").unwrap();
     place.assert_clean();
     assert_eq!(fs::read_to_string(engine.locate(&layer("a")).unwrap().path.join("file")).unwrap(), "new");
+}
+
+/// While a layer goes from store to store it is in the list at every moment.
+#[test]
+fn a_layer_that_changes_its_store_is_always_listed() {
+    let place = Place::root();
+    let engine = moved(&place);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let engine = place.engine();
+            for _ in 0..200 {
+                publish(&engine, "a").unwrap();
+                engine.move_to_external(&layer("a")).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            assert_eq!(engine.list(Filter::All).unwrap(), [layer("a")]);
+        }
+    });
+    place.assert_clean();
 }
 
 #[test]
