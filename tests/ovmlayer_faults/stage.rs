@@ -164,8 +164,15 @@ impl<'u> Stage<'u> {
             (None, None) => Command::new(&env),
         };
         let home = format!("HOME={}", self.home().display());
-        command.args(["-i", path, &home]).arg(&self.program).args(arguments);
-        command.current_dir(self.folder()).stdin(Stdio::null());
+        // `env` changes the folder: for a command with another one the standard library forks, which takes the longer the
+        // more memory the test has by then.
+        command
+            .arg("--chdir")
+            .arg(self.folder())
+            .args(["-i", path, &home])
+            .arg(&self.program)
+            .args(arguments);
+        command.stdin(Stdio::null());
         command
     }
 
