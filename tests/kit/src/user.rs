@@ -22,6 +22,7 @@ const SUBORDINATE: u32 = 65_536;
 pub struct TestUser {
     name: String,
     uid: u32,
+    gid: u32,
     home: TempDir,
 }
 
@@ -45,11 +46,14 @@ impl TestUser {
             .args(["--no-create-home", "--shell", "/bin/sh", "--home-dir"])
             .arg(home.path())
             .arg(&name));
-        let id = run(Command::new(tool("id")).args(["-u", &name]));
-        let uid = String::from_utf8_lossy(&id).trim().parse().expect("number of the new user");
-        let user = Self { name, uid, home };
+        let number = |option: &str| -> u32 {
+            let id = run(Command::new(tool("id")).args([option, &name]));
+            String::from_utf8_lossy(&id).trim().parse().expect("a number of the new user")
+        };
+        let (uid, gid) = (number("-u"), number("-g"));
+        let user = Self { name, uid, gid, home };
         user.ensure_subordinate_ids();
-        std::os::unix::fs::chown(user.home(), Some(uid), Some(user.gid())).expect("home of the new user");
+        std::os::unix::fs::chown(user.home(), Some(uid), Some(gid)).expect("home of the new user");
         user
     }
 
@@ -75,20 +79,17 @@ impl TestUser {
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(tool("setpriv"));
-        command.arg(format!("--reuid={}", self.uid)).arg(format!("--regid={}", self.gid()));
-        command.args(["--init-groups", "--inh-caps=-all", "--reset-env", "--"]).arg(program);
-        command.current_dir(self.home());
+        command.arg(format!("--reuid={}", self.uid)).arg(format!("--regid={}", self.gid));
+        command.args(["--init-groups", "--inh-caps=-all", "--reset-env", "--"]);
+        // `env` changes the folder: for a command with another one the standard library forks, which takes the longer the
+        // more memory the test has by then.
+        command.arg(tool("env")).arg("--chdir").arg(self.home()).arg(program);
         command
     }
 
     /// Gives everything beneath a folder to this user.
     pub fn own(&self, folder: &Path) {
-        run(Command::new(tool("chown")).arg("-R").arg(format!("{}:{}", self.uid, self.gid())).arg(folder));
-    }
-
-    fn gid(&self) -> u32 {
-        let id = run(Command::new(tool("id")).args(["-g", &self.name]));
-        String::from_utf8_lossy(&id).trim().parse().expect("group of the new user")
+        run(Command::new(tool("chown")).arg("-R").arg(format!("{}:{}", self.uid, self.gid)).arg(folder));
     }
 
     /// `useradd` gives subordinate ids only where the machine is set up so; otherwise they are taken from above all
