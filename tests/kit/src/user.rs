@@ -80,10 +80,8 @@ impl TestUser {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(tool("setpriv"));
         command.arg(format!("--reuid={}", self.uid)).arg(format!("--regid={}", self.gid));
-        command.args(["--init-groups", "--inh-caps=-all", "--reset-env", "--"]);
-        // `env` changes the folder: for a command with another one the standard library forks, which takes the longer the
-        // more memory the test has by then.
-        command.arg(tool("env")).arg("--chdir").arg(self.home()).arg(program);
+        command.args(["--init-groups", "--inh-caps=-all", "--reset-env", "--"]).arg(program);
+        command.current_dir(self.home());
         command
     }
 
