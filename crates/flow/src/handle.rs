@@ -70,6 +70,23 @@ impl Handle {
         })
     }
 
+    /// A handle that somebody adds while a flow runs; `None` without a name.
+    #[must_use]
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let name = value.get("handle")?.as_str()?;
+        let nullable = value.get("nullable").and_then(Value::as_bool);
+        let default = value.get("value").cloned().or_else(|| (nullable == Some(true)).then_some(Value::Null));
+        Some(Self {
+            description: value.get("description").and_then(Value::as_str).map(str::to_owned),
+            schema: value.get("json_schema").cloned(),
+            kind: value.get("kind").cloned(),
+            nullable,
+            value: default,
+            is_additional: true,
+            ..Self::named(name, &Place::file("request".as_ref()))
+        })
+    }
+
     /// The special type that the schema names, such as `oomol/bin`.
     #[must_use]
     pub fn media_type(&self) -> Option<&str> {
