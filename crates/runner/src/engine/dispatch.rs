@@ -235,6 +235,7 @@ impl Engine<'_> {
     pub(super) fn due(&mut self, timer: Timer) {
         match timer {
             Timer::TimeOut(job, seconds) => self.time_out(&job, seconds),
+            Timer::Repeat(topic, body, pause) => self.repeat_due(topic, body, pause),
             Timer::Drain(job) => self.shell_done(&job),
             Timer::Boot(key) => {
                 let Some(executor) = self.executors.get_mut(&key).filter(|executor| !executor.is_ready())

@@ -45,7 +45,7 @@ impl Engine<'_> {
     pub(super) fn end_block(&mut self, job: &str, result: Values, error: Option<String>) {
         let Some(block) = self.blocks.remove(job) else { return };
         let BlockJob { subject, parent, run, complaint, started, .. } = block;
-        self.release(job, run);
+        self.release(job, run, error.is_none());
         let mut fields = vec![("finish_at", now())];
         if !result.is_empty() {
             fields.push(("result", Field::Values(&result)));
@@ -69,14 +69,14 @@ impl Engine<'_> {
     }
 
     /// Lets go of what a job ran in.
-    fn release(&mut self, job: &str, run: Run) {
+    fn release(&mut self, job: &str, run: Run, is_wanted: bool) {
         match run {
             Run::Executor { key, .. } => {
                 self.executors.forget(&key, job);
                 self.pump(&key);
             }
-            Run::Shell(shell) => self.process_done(shell.process),
-            Run::Program { process, .. } => self.process_done(process),
+            Run::Shell(shell) => self.process_done(shell.process, is_wanted),
+            Run::Program { process, .. } => self.process_done(process, is_wanted),
             Run::Server { .. } => {}
             Run::Waiting => self.waiting.retain(|waiting| &**waiting.job() != job),
         }
@@ -164,7 +164,7 @@ impl Engine<'_> {
             }
         }
         if let Some(block) = self.blocks.remove(job) {
-            self.release(job, block.run);
+            self.release(job, block.run, false);
         }
     }
 

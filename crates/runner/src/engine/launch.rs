@@ -198,12 +198,12 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// A job no longer needs its process. One that has ended may have left others running, which stay until the end of the
-    /// session; one that has not is ended.
-    pub(super) fn process_done(&mut self, id: ProcessId) {
+    /// A job no longer needs its process: it has said that it has finished, or it is not wanted any more and is ended. What it
+    /// has left running stays until the end of the session.
+    pub(super) fn process_done(&mut self, id: ProcessId, is_wanted: bool) {
         let Some(own) = self.processes.get_mut(&id) else { return };
         own.job = None;
-        if !own.ended {
+        if !own.ended && !is_wanted {
             own.process.end();
         }
         if own.gone {

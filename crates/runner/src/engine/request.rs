@@ -1,6 +1,7 @@
 //! What blocks ask of the runner (section 3.7 of the contract).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flow::{Block, Flow, Handle, Handles, InputSource, Target};
@@ -16,7 +17,11 @@ use crate::{Payload, Value};
 
 use super::Engine;
 use super::start::{FlowPlan, TaskPlan};
-use super::state::{JobId, Parent, Start, Values};
+use super::state::{JobId, Parent, Start, Timer, Values};
+
+/// When an answer is said again, first and last.
+const FIRST_REPEAT: Duration = Duration::from_millis(20);
+const LAST_REPEAT: Duration = Duration::from_secs(6);
 
 /// A request to run a block whose asker does not listen yet.
 #[derive(Debug)]
@@ -78,6 +83,12 @@ impl Engine<'_> {
         body.insert("job_id".to_owned(), json!(job));
         body.insert("request_id".to_owned(), json!(id));
         body
+    }
+
+    fn answer_to(&self, job: &str, id: &str, error: String) -> Json {
+        let mut body = self.reply_body(job, id);
+        body.insert("error".to_owned(), error.into());
+        Json::Object(body)
     }
 
     fn reply(&mut self, job: &str, id: &str, result: Result<Json, String>) {
@@ -192,8 +203,26 @@ impl Engine<'_> {
     fn run_requested(&mut self, job: &JobId, request: &Json, payload: &Bytes) {
         let id = request.get("request_id").and_then(Json::as_str).unwrap_or_default();
         if let Err(error) = self.try_requested(job, request, payload) {
-            self.reply(job, id, Err(error));
+            let (topic, body) = (self.answer_topic(id), self.answer_to(job, id, error));
+            self.reply_to(&topic, &body);
+            self.repeat(topic, body, FIRST_REPEAT);
         }
+    }
+
+    /// Says an answer again later: the published SDK asks for the messages of an answer before it notes who waits for it.
+    fn repeat(&mut self, topic: String, body: Json, pause: Duration) {
+        if pause <= LAST_REPEAT {
+            self.set_timer(pause, Timer::Repeat(topic, body, pause));
+        }
+    }
+
+    /// An answer is said again, unless it is seen that nobody waits for it any more.
+    pub(super) fn repeat_due(&mut self, topic: String, body: Json, pause: Duration) {
+        if self.setup.bus.sees_subscriptions() && !self.setup.bus.has_subscriber(&topic) {
+            return;
+        }
+        self.reply_to(&topic, &body);
+        self.repeat(topic, body, pause * 4);
     }
 
     fn try_requested(&mut self, job: &JobId, request: &Json, payload: &Bytes) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flow::{Flow, Input, SlotProvider};
 
@@ -154,6 +154,8 @@ pub(crate) enum Timer {
     Boot(ExecutorKey),
     /// An executor has had the time to take a job; how often that was tried.
     Again(ExecutorKey, JobId, u32),
+    /// An answer is to be said again: its topic, the answer, how long ago it was said.
+    Repeat(String, serde_json::Value, Duration),
     /// What a shell left open has had the time to close.
     Drain(JobId),
 }
