@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use testkit::{Program, run, tool};
+use testkit::{Certificate, Program, Registry, RegistrySetup, run, tool};
 
 /// The program in a folder of its own, with a layout `image` of two architectures.
 fn program() -> Program<'static> {
@@ -215,6 +215,81 @@ fn steps_apply_and_locks_pin() {
     program.succeed(["build", "mine.toml", "--arch", "amd64", "--from", "amd64"]);
     let errors = program.fail(["build", "mine.toml", "--arch", "amd64", "--from", "amd64", "--locked"]);
     assert!(errors.contains("was made for something else (its image is oci:image)"), "{errors}");
+}
+
+/// From a registry with an account and a certificate of its own: the same bits as from a folder, pinned by a lock, and
+/// without a network from then on.
+#[test]
+fn images_of_registries() {
+    let certificate = Certificate::generate();
+    let registry = Registry::start(&RegistrySetup {
+        account: Some(("alice", "s3cret-w0rd")),
+        certificate: Some(&certificate),
+        tokens: None,
+    });
+    let name = format!("{}/team/base:v1", registry.name());
+    let program = program().env("OVMLAYER_REGISTRY_PASSWORD", "s3cret-w0rd");
+    let ca = certificate.path().display().to_string();
+    let access = ["--ca", &ca, "--creds", "alice"];
+    program.succeed([&["push", "image", &name], &access[..]].concat());
+    let sums = |out: &str| {
+        ["amd64", "arm64"].map(|architecture| {
+            let tar = program.folder().join(out).join(format!("{architecture}-mine.tar.zst"));
+            cache::Digest::of(&fs::read(tar).expect("a tar"))
+        })
+    };
+    program.write("mine.toml", RECIPE);
+    program.succeed(["build", "mine.toml"]);
+    program.write("theirs.toml", RECIPE.replace("oci:image", &name));
+    program.succeed([&["lock", "theirs.toml"], &access[..]].concat());
+    program.succeed([&["build", "theirs.toml", "--locked", "--out", "first"], &access[..]].concat());
+    assert_eq!(sums("first"), sums("dist"));
+    let errors = program.fail(["build", "theirs.toml", "--update"]);
+    assert!(errors.contains("--ca FILE"), "{errors}");
+    drop(registry);
+    program.succeed(["build", "theirs.toml", "--locked", "--offline", "--out", "second"]);
+    assert_eq!(sums("second"), sums("dist"));
+    program.succeed(["build", "theirs.toml", "--out", "third"]);
+    assert_eq!(sums("third"), sums("dist"), "what a lock pins is in the cache");
+}
+
+/// An image on top of one of two architectures, of which nothing is run: one index, each with its own layers below.
+#[test]
+fn an_image_for_two_architectures_on_another_one() {
+    let program = program();
+    program.write(
+        "mine.toml",
+        "format = 1\nkind = \"image\"\ndescription = \"d\"\narchitectures = [\"amd64\", \"arm64\"]\nfrom = \"./image\"\n\
+         output = \"mine.oci.tar\"\n[image]\nuser = \"1000\"\n[[steps]]\n\
+         files = [{ path = \"/srv/own\", content = \"mine\" }, { path = \"/etc/word\", content = \"other\" }]\n[[steps]]\nslim = [\"/usr/share/doc\"]\n",
+    );
+    program.succeed(["build", "mine.toml"]);
+    let archive = format!("oci-archive:{}:latest", program.dist().join("mine.oci.tar").display());
+    for architecture in ["amd64", "arm64"] {
+        let folder = program.folder().join(format!("mine-{architecture}"));
+        let copy =
+            ["copy", "--override-arch", architecture, &archive, &format!("oci:{}:x", folder.display())];
+        run(Command::new(tool("skopeo")).args(copy));
+        let bundle = folder.with_extension("bundle");
+        let image = format!("{}:x", folder.display());
+        run(Command::new(tool("umoci")).args(["unpack", "--image", &image]).arg(&bundle));
+        let root = bundle.join("rootfs");
+        assert_eq!(fs::read_to_string(root.join("srv/own")).expect("a file"), "mine");
+        // As long as what it replaces, and of the same time.
+        assert_eq!(fs::read_to_string(root.join("etc/word")).expect("a file"), "other");
+        assert!(!root.join("usr/share/doc").exists() && root.join("usr/share").exists());
+        assert!(!root.join("srv/gone").exists());
+        let inspected =
+            run(Command::new(tool("skopeo")).args(["inspect", "--config", &format!("oci:{image}")]));
+        let config: Value = serde_json::from_slice(&inspected).expect("JSON");
+        assert_eq!(config["architecture"], architecture);
+        assert_eq!(
+            (&config["config"]["User"], &config["config"]["WorkingDir"]),
+            (&"1000".into(), &"/srv".into())
+        );
+    }
+    let lock = fs::read_to_string(program.dist().join("mine.lock")).expect("a lock");
+    assert!(lock.contains("architecture = \"arm64\""), "{lock}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use testkit::{Program, number, output, run, tool};
+use testkit::{Program, Registry, RegistrySetup, number, output, run, tool};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ovmlayer-rootfs");
 const NATIVE: &str = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
@@ -232,6 +232,164 @@ fn other_layers_and_forms_hold_the_same_tree() {
     }
 }
 
+/// Another image on top: its layers are those of the one below, what steps take away is gone, and what the recipe says of
+/// how it is run goes over what was said.
+#[test]
+fn an_image_on_another_one() {
+    let program = Program::new(PROGRAM).shared_cache();
+    program.write("greeter.toml", recipe("", ""));
+    program.succeed(["build", "greeter.toml", "--arch", NATIVE]);
+    program.write("child.toml", CHILD);
+    let arguments = ["child.toml", "--arch", NATIVE];
+    let first = printed(&program, &arguments);
+    let second = printed(&program, &[&arguments[..], &["--jobs", "3"]].concat());
+    assert_eq!(first, second);
+    let config =
+        |name: &str| inspect(&format!("oci:{}:latest", program.dist().join(name).display()), &["--config"]);
+    let (below, child) = (config("greeter"), config("child"));
+    let diff_ids = |config: &Value| config["rootfs"]["diff_ids"].as_array().expect("layers").clone();
+    let (lower, all) = (diff_ids(&below), diff_ids(&child));
+    assert_eq!(all[..lower.len()], lower, "the layers below are the same");
+    assert_eq!(all.len(), lower.len() + 2, "one for what `run` did, one for the files");
+    assert_eq!(child["config"]["Labels"], json!({"org.example.label": "a label", "more": "words"}));
+    assert_eq!(child["config"]["Env"], json!(["PATH=/usr/local/bin:/usr/bin:/bin", "GREETING=good night"]));
+    let bundle = Bundle::unpack(&program.dist().join("child"));
+    let result = bundle.run(None);
+    assert_eq!(
+        String::from_utf8_lossy(&result.stdout),
+        "hello moon good night 1234 /srv made again\n",
+        "{}",
+        String::from_utf8_lossy(&result.stderr)
+    );
+    let there = |path: &str| bundle.rootfs().join(path).symlink_metadata().is_ok();
+    assert!(!there("etc/motd") && !there("usr/share/zoneinfo") && there("usr/share/base-files"));
+    assert_eq!(fs::read_to_string(bundle.rootfs().join("srv/note")).expect("a file"), "read me\n");
+    assert_eq!(bundle.succeed(&["dpkg", "--audit"]), "");
+    // The same tree by our own hand; the mount point of the volume is runc's.
+    program.write("flat.toml", CHILD_AS_ROOT);
+    program.succeed(["build", "flat.toml", "--arch", NATIVE]);
+    let theirs = program.folder().join("theirs.tar");
+    let options = ["--create", "--format=pax", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--file"];
+    let mut tar = Command::new(tool("tar"));
+    run(tar.args(options).arg(&theirs).arg("--directory").arg(bundle.rootfs()).arg("."));
+    let difference = testkit::rootfs_diff(
+        &theirs,
+        &program.dist().join(format!("{NATIVE}-flat.tar")),
+        &["/etc/ovmlayer", "/etc/ovmlayer/**", "/srv/data"],
+    );
+    assert!(difference.is_empty(), "{:?}", difference.lines);
+    assert!(difference.equal > 1000, "only {} paths compared", difference.equal);
+}
+
+const CHILD: &str = r##"format = 1
+kind = "image"
+description = "on another one"
+architectures = ["amd64", "arm64"]
+from = "./dist/greeter"
+
+[image]
+cmd = ["moon"]
+env = { GREETING = "good night" }
+labels = { more = "words" }
+
+[[steps]]
+run = { script = "rm /etc/motd; printf ' again' > /tmp/x; tr -d '\n' < /srv/made > /tmp/y; cat /tmp/y /tmp/x > /srv/made; rm /tmp/x /tmp/y" }
+
+[[steps]]
+files = [{ path = "/srv/note", content = "read me\n" }]
+
+[[steps]]
+slim = ["/usr/share/zoneinfo"]
+"##;
+
+const CHILD_AS_ROOT: &str = r##"format = 1
+kind = "rootfs"
+description = "the same as a root filesystem"
+architectures = ["amd64", "arm64"]
+output = "{arch}-flat.tar"
+from = "oci:dist/child"
+"##;
+
+/// An image of nothing but a folder of this machine.
+#[test]
+fn an_image_on_nothing() {
+    let program = Program::new(PROGRAM);
+    fs::create_dir_all(program.folder().join("from/bin")).expect("a folder");
+    program.write("from/bin/busybox", fs::read("/bin/busybox").expect("busybox"));
+    run(Command::new("chmod").args(["4755", "from/bin/busybox"]).current_dir(program.folder()));
+    run(Command::new("ln").args(["from/bin/busybox", "from/bin/again"]).current_dir(program.folder()));
+    run(Command::new("ln").args(["-s", "busybox", "from/bin/sh"]).current_dir(program.folder()));
+    program.write(
+        "scratch.toml",
+        "format = 1\nkind = \"image\"\ndescription = \"d\"\narchitectures = [\"amd64\", \"arm64\"]\nfrom = \"scratch\"\n\
+         [image]\ncmd = [\"/opt/bin/sh\", \"-c\", \"echo $0\", \"from nothing\"]\n[[steps]]\n\
+         files = [{ path = \"/opt\", source = \"from\", owner = \"7:8\" }, { path = \"/opt/bin/own\", content = \"\" }]\n",
+    );
+    let first = printed(&program, &["scratch.toml", "--arch", NATIVE]);
+    assert_eq!(printed(&program, &["scratch.toml", "--arch", NATIVE]), first);
+    let bundle = Bundle::unpack(&program.dist().join("scratch"));
+    let text = |output: Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text(bundle.run(None)), "from nothing\n");
+    let stat = "/opt/bin/busybox stat -c '%a %u %g %h %n' /opt/bin/busybox /opt/bin/again /opt/bin/own";
+    assert_eq!(
+        text(bundle.run(Some(&["/opt/bin/sh", "-c", stat]))),
+        "4755 7 8 2 /opt/bin/busybox\n4755 7 8 2 /opt/bin/again\n644 0 0 1 /opt/bin/own\n"
+    );
+}
+
+/// Documents beside an image leave it as it is, and go with it to a registry.
+#[test]
+fn documents_and_names_go_to_a_registry() {
+    let registry = Registry::start(&RegistrySetup::default());
+    let (host, program) = (registry.name(), Program::new(PROGRAM).shared_cache());
+    program.write("greeter.toml", recipe("", ""));
+    let plain = printed(&program, &["greeter.toml", "--arch", NATIVE]);
+    let names = [format!("{host}/team/greeter:v1"), format!("{host}/team/greeter:latest")];
+    let text = program.succeed([
+        "build",
+        "greeter.toml",
+        "--arch",
+        NATIVE,
+        "--tag",
+        "v1",
+        "--tag",
+        "stable",
+        "--sbom",
+        "spdx,cyclonedx",
+        "--provenance",
+        "--push",
+        &names[0],
+        "--push",
+        &names[1],
+    ]);
+    let digest = format!("sha256:{}", plain["sha256"].as_str().expect("a digest"));
+    for name in &names {
+        assert!(text.lines().any(|line| line == format!("{name}  {digest}")), "{name} {digest}:\n{text}");
+    }
+    let layout = program.dist().join("greeter");
+    for tag in ["v1", "stable"] {
+        let raw = run(Command::new(tool("skopeo"))
+            .args(["inspect", "--raw"])
+            .arg(format!("oci:{}:{tag}", layout.display())));
+        assert_eq!(format!("sha256:{}", cache::Digest::of(&raw)), digest, "{tag}");
+    }
+    // What comes back has them all, each about what it says it is about.
+    program.succeed(["pull", &names[0], "back", "--referrers"]);
+    let index = fs::read(program.folder().join("back/index.json")).expect("an index");
+    let index: Value = serde_json::from_slice(&index).expect("JSON");
+    let kinds: BTreeSet<&str> = index["manifests"]
+        .as_array()
+        .expect("manifests")
+        .iter()
+        .filter_map(|entry| entry["artifactType"].as_str())
+        .collect();
+    let expected =
+        ["application/spdx+json", "application/vnd.cyclonedx+json", "application/vnd.in-toto+json"];
+    assert_eq!(kinds, expected.into());
+    let errors = program.fail(["build", "greeter.toml", "--arch", NATIVE, "--push", &names[0], "--sign"]);
+    assert!(errors.contains("no `cosign` in PATH"), "{errors}");
+}
+
 #[test]
 fn a_folder_of_somebody_else_is_not_replaced() {
     let program = Program::new(PROGRAM).shared_cache();
@@ -277,7 +435,9 @@ const INSTALLED: [&str; 4] = ["from a wheel", "from a venv", "from npm", "from g
 #[test]
 fn the_foundation_installs_packages() {
     let program = Program::new(PROGRAM).shared_cache();
-    program.succeed(["build", "server-foundation", "--distro", "debian", "--arch", NATIVE]);
+    let foundation = ["server-foundation", "--distro", "debian", "--arch", NATIVE];
+    let first = printed(&program, &foundation);
+    assert_eq!(printed(&program, &foundation), first, "two builds are one image");
     let layout = program.dist().join("server-foundation");
     let bundle = Bundle::unpack(&layout);
     let text = bundle.succeed(&["/bin/zsh", "-c", INSTALLS]);
@@ -285,6 +445,12 @@ fn the_foundation_installs_packages() {
         assert!(text.lines().any(|printed| printed == line), "no `{line}` in:\n{text}");
     }
     shells_find_programs(&bundle);
+    // It stands in for the image that is not to be had everywhere.
+    program.succeed(["build", "server-base", "--from", "./dist/server-foundation", "--arch", NATIVE]);
+    let tar = program.dist().join(format!("{NATIVE}-server-base.tar"));
+    let about = run(Command::new(tool("tar")).arg("-xOf").arg(tar).arg("etc/ovmlayer/image.json"));
+    let about: Value = serde_json::from_slice(&about).expect("JSON");
+    assert_eq!(about["config"]["Cmd"], json!(["/bin/zsh"]));
     if number("OVMLAYER_FOREIGN_IMAGES", 0) > 0 {
         foreign_foundation(&program);
         eprintln!("soak: foundation for a foreign architecture: builds, installs with pip and npm, clones");
@@ -313,6 +479,9 @@ fn foreign_foundation(program: &Program<'_>) {
              [image]\nrootfs = \"server-foundation\"\n[[steps]]\nrun = {{ script = '''{INSTALLS}''' }}\n"
         ),
     );
+    // Twice: what is built for a foreign architecture is the same image every time.
+    let foundation = ["server-foundation", "--distro", "debian", "--arch", foreign];
+    assert_eq!(printed(program, &foundation), printed(program, &foundation));
     let result = program.run(["build", "installs.toml", "--distro", "debian", "--verbose"]);
     let text = String::from_utf8_lossy(&result.stderr);
     assert!(result.status.success(), "{text}");

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use cache::Digest;
 use image::flatten::{Limits, Options, Shape, flatten};
+use image::inventory::{Digests, Inventory, read_image, read_tree};
 use image::{
     Blobs, Config, Descriptor, Error, Image, Location, Manifest, Place, Platform, Process, Result, RootFs,
     Verified, media, open_source,
@@ -67,7 +68,20 @@ pub fn flattened_accepts(input: &[u8]) -> bool {
         paths.push(member.entry.path);
     }
     assert!(paths.is_sorted_by(|a, b| a < b), "entries are in path order, each once");
+    let never = AtomicBool::new(false);
+    let (layers, _) = read_image(&memory, &image, Digests::Sha256, &never)
+        .unwrap_or_else(|error| panic!("what can be flattened cannot be looked at: {error}"));
+    let (flat, ..) = read_tree(&tar[..], Digests::Sha256, &never)
+        .unwrap_or_else(|error| panic!("the tar cannot be looked at: {error}"));
+    assert_eq!(timeless(layers), timeless(flat), "an image and what is flattened of it hold the same");
     true
+}
+
+/// An inventory without times: flattening changes them when it is told to.
+fn timeless(mut inventory: Inventory) -> Inventory {
+    inventory.newest = 0;
+    inventory.files.iter_mut().for_each(|file| file.mtime = 0);
+    inventory
 }
 
 /// The tar of an image, if it can be flattened.

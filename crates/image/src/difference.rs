@@ -2,6 +2,8 @@
 //!
 //! Times are not compared: two builds of the same differ in them and in nothing that matters.
 
+pub mod versions;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 

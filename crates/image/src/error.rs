@@ -195,8 +195,8 @@ pub enum Error {
         /// What is wrong.
         source: LayerProblem,
     },
-    /// An entry cannot be put into the flattened tree.
-    #[error("cannot add `{path}` to the image's files")]
+    /// An entry cannot be put into a tree.
+    #[error("cannot add `{path}` to the tree")]
     Add {
         /// The entry.
         path: EntryPath,

@@ -3,6 +3,7 @@
 //! Each layer is read once, the lowest first. What is in it goes two ways: names, metadata and where contents are go into
 //! memory, contents go one after the other into a working file without a name. Then the tree is written in path order,
 //! contents out of the working file. Nothing is unpacked onto a disk, so no link and no name in a layer can lead anywhere.
+//! An inventory is made the same way, but for the contents, of which it keeps the digests.
 //!
 //! What a layer does to those below it is what `umoci unpack` makes of it, which is what the image specification ("Image
 //! Layer Filesystem Changeset") says where it says something:
@@ -19,22 +20,22 @@ mod ahead;
 mod apply;
 mod files;
 mod spool;
+mod stack;
+mod unpack;
 mod write;
 
-use std::collections::VecDeque;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use ahead::{Ahead, Kitchen};
-use files::Files;
 use spool::Spool;
-use tree::{Entry, Kind};
+use tree::Entry;
 
-use crate::error::LayerProblem;
 use crate::{Blobs, Error, Image, Result};
 
 pub use about::DESCRIPTION;
+pub(crate) use files::Files;
+pub(crate) use stack::{Changes, Stack, Store};
 pub use write::{Shape, Written};
 
 /// What an image may ask of who flattens it. What exceeds a bound is refused.
@@ -83,13 +84,7 @@ pub struct Options<'a> {
 /// The tree of an image: [`Flattened::describe`] and [`Flattened::add`] change it, [`Flattened::write`] writes it.
 #[derive(Debug)]
 pub struct Flattened {
-    files: Files,
-    spool: Spool,
-    limits: Limits,
-    /// Bytes of contents so far.
-    contents: u64,
-    /// The latest time of an entry, in seconds.
-    newest: i64,
+    stack: Stack<Spool>,
 }
 
 /// Reads all layers of `image` from `blobs`. Each must have the digest that the manifest promises, and its tar the one that
@@ -98,31 +93,10 @@ pub struct Flattened {
 /// # Errors
 /// [`Error::Layer`] with what is wrong; [`Error::Io`] when there is no working file.
 pub fn flatten(blobs: &dyn Blobs, image: &Image, options: &Options<'_>) -> Result<Flattened> {
-    let mut flattened = Flattened {
-        files: Files::new(options.limits.memory),
-        spool: Spool::new(options.scratch).map_err(Error::io("create a file in", options.scratch))?,
-        limits: options.limits,
-        contents: 0,
-        newest: 0,
-    };
-    let kitchen = Kitchen::new(blobs, options);
-    let failed = |number: usize, source: LayerProblem| {
-        let digest = image.manifest.layers[number].digest_text();
-        Error::Layer { digest, place: blobs.name(), source }
-    };
-    std::thread::scope(|scope| {
-        let mut waiting: VecDeque<Ahead> = VecDeque::new();
-        let mut coming = image.manifest.layers.iter().zip(&image.config.rootfs.diff_ids);
-        for number in 0..image.manifest.layers.len() {
-            while waiting.len() < options.threads.max(1) {
-                let Some((layer, diff_id)) = coming.next() else { break };
-                waiting.push_back(kitchen.start(scope, layer, *diff_id)?);
-            }
-            let Some(tar) = waiting.pop_front() else { break };
-            flattened.layer(tar).map_err(|problem| failed(number, problem))?;
-        }
-        Ok(flattened)
-    })
+    let spool = Spool::new(options.scratch).map_err(Error::io("create a file in", options.scratch))?;
+    let mut stack = Stack::new(spool, options.limits);
+    stack.image(blobs, image, options.threads, options.interrupted)?;
+    Ok(Flattened { stack })
 }
 
 impl Flattened {
@@ -132,42 +106,19 @@ impl Flattened {
     /// [`Error::Add`].
     pub fn add(&mut self, entry: Entry, contents: &mut dyn Read) -> Result<()> {
         let path = entry.path.clone();
-        self.files.begin_layer();
-        self.put(entry, contents).map_err(|source| Error::Add { path, source })
+        self.stack.files.begin_layer();
+        self.stack.put(entry, contents).map_err(|source| Error::Add { path, source })
     }
 
     /// The latest time of an entry of all layers, in seconds since 1970; 0 when all are earlier.
     #[must_use]
     pub fn newest(&self) -> i64 {
-        self.newest
+        self.stack.newest
     }
 
-    /// Puts one entry into the tree.
-    fn put(&mut self, entry: Entry, contents: &mut dyn Read) -> Result<(), LayerProblem> {
-        let Entry { path, kind, metadata } = entry;
-        if let Kind::HardLink { target } = kind {
-            return self.files.link(&path, &target);
-        }
-        self.newest = self.newest.max(metadata.mtime);
-        let offset = match kind {
-            Kind::File { size } => {
-                self.contents = self.contents.saturating_add(size);
-                if self.contents > self.limits.contents {
-                    return Err(LayerProblem::Limit { what: "bytes of files", limit: self.limits.contents });
-                }
-                self.spool.store(contents, size)?
-            }
-            _ => 0,
-        };
-        self.files.insert(&path, &kind, offset, metadata)
-    }
-}
-
-impl From<spool::Failed> for LayerProblem {
-    fn from(failed: spool::Failed) -> Self {
-        match failed {
-            spool::Failed::Read(source) => Self::Read(source),
-            spool::Failed::Write { folder, source } => Self::Spool { folder, source },
-        }
+    /// The bytes of the contents of all files of all layers.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.stack.contents
     }
 }

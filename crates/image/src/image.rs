@@ -19,12 +19,8 @@ pub struct Image {
     pub descriptor: Descriptor,
     /// The manifest.
     pub manifest: Manifest,
-    /// Its bytes.
-    pub manifest_bytes: Vec<u8>,
     /// The configuration. It has as many `diff_ids` as the manifest has layers.
     pub config: Config,
-    /// Its bytes.
-    pub config_bytes: Vec<u8>,
 }
 
 impl Image {
@@ -61,7 +57,7 @@ impl Image {
     /// # Errors
     /// [`Error::LayerCount`], [`Error::NoLayer`], what is wrong with a document.
     pub fn read(blobs: &dyn Blobs, descriptor: &Descriptor) -> Result<Self> {
-        let (manifest, manifest_bytes) = read_manifest(blobs, descriptor)?;
+        let manifest = read_manifest(blobs, descriptor)?;
         let what = || format!("image {} of {}", descriptor.digest_text(), blobs.name());
         if manifest.artifact_type.is_some() || manifest.config.media_type == media::EMPTY {
             return Err(Error::NoLayer { what: what(), found: "an artifact, no image".to_owned() });
@@ -76,16 +72,16 @@ impl Image {
         if layers != diff_ids {
             return Err(Error::LayerCount { what: what(), layers, diff_ids });
         }
-        Ok(Self { descriptor: descriptor.clone(), manifest, manifest_bytes, config, config_bytes })
+        Ok(Self { descriptor: descriptor.clone(), manifest, config })
     }
 }
 
-fn read_manifest(blobs: &dyn Blobs, descriptor: &Descriptor) -> Result<(Manifest, Vec<u8>)> {
+fn read_manifest(blobs: &dyn Blobs, descriptor: &Descriptor) -> Result<Manifest> {
     let bytes = read_small(blobs, descriptor)?;
     let what = format!("the manifest {} of {}", descriptor.digest_text(), blobs.name());
     let manifest = Manifest::parse(&bytes, &what)?;
     check_type(descriptor, manifest.media_type.as_deref(), what)?;
-    Ok((manifest, bytes))
+    Ok(manifest)
 }
 
 /// What says two things about itself would be one thing to one program and another to the next (CVE-2021-41190).

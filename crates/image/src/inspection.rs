@@ -1,12 +1,10 @@
 //! What one wants to know of a tree or an image: its packages, what takes the room, its layers, how it is run.
 
-use std::collections::HashMap;
-
 use cache::Digest;
 use serde::Serialize;
 use tree::EntryPath;
 
-use crate::inventory::{Contents, Ecosystem, File, Inventory, LayerFacts, OsRelease, Package};
+use crate::inventory::{Contents, Ecosystem, File, Inventory, LayerFacts, OsRelease, Package, sums};
 use crate::sbom::purl;
 use crate::{Config, Image, Process};
 
@@ -235,7 +233,8 @@ fn largest_files(inventory: &Inventory, most: usize) -> Vec<FileRow> {
 }
 
 fn largest_directories(files: &[File], most: usize) -> Vec<DirectoryRow> {
-    let mut directories = shares(files);
+    let own = |file: &File| Share { files: 1, bytes: file.own_size() };
+    let mut directories = sums(files, own, add);
     directories.sort_by(|(a, of_a), (b, of_b)| of_b.bytes.cmp(&of_a.bytes).then_with(|| a.cmp(b)));
     let full = directories.into_iter().filter(|(path, share)| share.bytes > 0 && !path.is_root());
     let row = |(path, share): (EntryPath, Share)| DirectoryRow {
@@ -246,25 +245,7 @@ fn largest_directories(files: &[File], most: usize) -> Vec<DirectoryRow> {
     full.take(most).map(row).collect()
 }
 
-/// What lies beneath each directory, the root too.
-fn shares(files: &[File]) -> Vec<(EntryPath, Share)> {
-    // First by the directory a file is in, then once for all of them upwards: a file's own way up may be long.
-    let mut own: HashMap<EntryPath, Share> = HashMap::new();
-    for file in files.iter().filter(|file| !file.is_directory()) {
-        if let Some(folder) = file.path.parent() {
-            add(own.entry(folder).or_default(), Share { files: 1, bytes: file.own_size() });
-        }
-    }
-    let mut all: HashMap<EntryPath, Share> = HashMap::new();
-    for (path, share) in own {
-        for above in std::iter::successors(Some(path), EntryPath::parent) {
-            add(all.entry(above).or_default(), share);
-        }
-    }
-    all.into_iter().collect()
-}
-
-fn add(to: &mut Share, share: Share) {
+fn add(to: &mut Share, share: &Share) {
     to.files += share.files;
     to.bytes += share.bytes;
 }

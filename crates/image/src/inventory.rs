@@ -6,11 +6,13 @@
 //!
 //! Most callers want [`read_tree`] or [`read_image`]; [`Collector`] takes entries from anywhere.
 
+mod beneath;
 mod collect;
 mod copyright;
 mod dpkg;
 mod fact;
 mod file;
+mod hashes;
 mod licence;
 mod npm;
 mod os_release;
@@ -20,8 +22,10 @@ mod python;
 mod source;
 mod stanza;
 
-pub use collect::{Collector, Digests};
+pub(crate) use beneath::sums;
+pub use collect::Collector;
 pub use file::{Contents, File, Sha1};
+pub use hashes::Digests;
 pub use licence::Licence;
 pub use os_release::OsRelease;
 pub use package::{Ecosystem, Package, Source};

@@ -63,6 +63,19 @@ pub fn is_layer(media_type: &str) -> bool {
         || media_type.starts_with("application/vnd.docker.image.rootfs.")
 }
 
+/// The OCI media type of a layer, for a manifest of OCI's: what Docker calls its own has another name there. None for one
+/// that only its own registry may hand out.
+#[must_use]
+pub fn oci_layer(media_type: &str) -> Option<&str> {
+    match media_type {
+        LAYER | LAYER_GZIP | LAYER_ZSTD => Some(media_type),
+        "application/vnd.docker.image.rootfs.diff.tar" => Some(LAYER),
+        DOCKER_LAYER => Some(LAYER_GZIP),
+        "application/vnd.docker.image.rootfs.diff.tar.zstd" => Some(LAYER_ZSTD),
+        _ => None,
+    }
+}
+
 /// The media type of a layer that is compressed so. OCI has no xz.
 #[must_use]
 pub fn layer(format: Format) -> Option<&'static str> {

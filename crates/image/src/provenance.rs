@@ -11,9 +11,11 @@ use serde_json::Value;
 
 use crate::manifest::to_bytes;
 
-/// The types of statement and predicate (in-toto attestation framework 1.0, SLSA 1.0).
+/// The type of the statement (in-toto attestation framework 1.0).
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
-const PREDICATE: &str = "https://slsa.dev/provenance/v1";
+
+/// The type of what it says (SLSA 1.0).
+pub const PREDICATE: &str = "https://slsa.dev/provenance/v1";
 
 /// How artifacts are built by this project: [`Facts::parameters`] are the recipe and the options of `build`, and the
 /// dependencies those of the lock.

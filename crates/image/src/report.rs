@@ -4,6 +4,7 @@
 //! keyboard, and whose tables say the same. Every name in it may have been chosen by somebody hostile, so it is escaped, and
 //! a policy in the page lets nothing run but the one script that is in it by its digest.
 
+mod kinds;
 mod markup;
 mod nodes;
 mod page;
@@ -24,7 +25,7 @@ const SCRIPT: &str = include_str!("report/script.js");
 pub fn page(inspection: &Inspection, inventory: &Inventory) -> String {
     let title = escape(&inspection.name);
     let (style, script) = (source_of(STYLE), source_of(SCRIPT));
-    let body = page::body(inspection);
+    let body = page::body(inspection, &nodes::kinds(&inventory.files));
     let data = markup::script_data(&nodes::views(inventory));
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

@@ -16,7 +16,7 @@ use cache::Digest;
 use crate::inventory::Inventory;
 use crate::media;
 
-pub use purl::purl;
+pub use purl::{deb_purl, purl};
 
 /// The version of what is made of the same inventory. It is part of every document's name, and changes when the documents
 /// do.

@@ -11,40 +11,18 @@ use crate::{Error, Reference, Result};
 
 const PROGRAM: &str = "cosign";
 
-/// What is signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
-    /// The image itself.
-    Sign,
-    /// A statement about it: `cosign` makes a statement of a predicate in a file.
-    Attest {
-        /// Cosign's word for its type: `spdxjson`, `cyclonedx`, `slsaprovenance1`.
-        kind: String,
-        /// The file.
-        predicate: PathBuf,
-    },
-}
-
-/// The arguments that make `cosign` do `act` to an image, with the key at `key`, or with the identity it finds.
+/// The arguments that make `cosign` sign `image`, with the key at `key`, or with the identity it finds.
 ///
 /// # Errors
 /// [`Error::Program`] for a reference without a digest.
-pub fn arguments(act: &Act, image: &Reference, key: Option<&str>) -> Result<Vec<OsString>> {
+pub fn arguments(image: &Reference, key: Option<&str>) -> Result<Vec<OsString>> {
     if image.digest.is_none() {
         return Err(failed(format!(
             "`{image}` has no digest: sign `REPOSITORY@sha256:…`, which cannot change"
         )));
     }
-    let mut arguments: Vec<OsString> = Vec::new();
-    match act {
-        Act::Sign => arguments.push("sign".into()),
-        Act::Attest { kind, predicate } => {
-            arguments.extend(["attest", "--type", kind, "--predicate"].map(OsString::from));
-            arguments.push(predicate.into());
-        }
-    }
     // It asks otherwise, and nobody answers.
-    arguments.push("--yes".into());
+    let mut arguments: Vec<OsString> = ["sign", "--yes"].map(OsString::from).into();
     if let Some(key) = key {
         arguments.extend(["--key", key].map(OsString::from));
     }
@@ -66,8 +44,8 @@ pub fn find(path: &std::ffi::OsStr) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`Error::Program`].
-pub fn run(program: &Path, act: &Act, image: &Reference, key: Option<&str>) -> Result<()> {
-    let arguments = arguments(act, image, key)?;
+pub fn sign(program: &Path, image: &Reference, key: Option<&str>) -> Result<()> {
+    let arguments = arguments(image, key)?;
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -121,25 +99,23 @@ mod tests {
         let path = std::env::join_paths([Path::new("relative"), folder.path()]).unwrap();
         assert_eq!(find(&path), Some(program.clone()));
         let argv = || fs::read_to_string(folder.path().join("argv")).unwrap();
-        run(&program, &Act::Sign, &image(), None).unwrap();
+        sign(&program, &image(), None).unwrap();
         assert_eq!(argv(), format!("sign\n--yes\nlocalhost:5000/app@{DIGEST}\n"));
-        let act = Act::Attest { kind: "spdxjson".into(), predicate: "a b.json".into() };
-        run(&program, &act, &image(), Some("cosign.key")).unwrap();
-        let expected = "attest\n--type\nspdxjson\n--predicate\na b.json\n--yes\n--key\ncosign.key\n";
-        assert_eq!(argv(), format!("{expected}localhost:5000/app@{DIGEST}\n"));
+        sign(&program, &image(), Some("a key")).unwrap();
+        assert_eq!(argv(), format!("sign\n--yes\n--key\na key\nlocalhost:5000/app@{DIGEST}\n"));
     }
 
     #[test]
     fn what_fails_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let program = fake(folder.path(), 3);
-        let error = run(&program, &Act::Sign, &image(), None).unwrap_err().to_string();
+        let error = sign(&program, &image(), None).unwrap_err().to_string();
         assert!(error.starts_with("cannot run `cosign`: it ended with exit status: 3"), "{error}");
         let tag: Reference = "localhost:5000/app:1".parse().unwrap();
         fs::remove_file(folder.path().join("argv")).unwrap();
-        let error = run(&program, &Act::Sign, &tag, None).unwrap_err().to_string();
+        let error = sign(&program, &tag, None).unwrap_err().to_string();
         assert!(error.contains("has no digest"), "{error}");
         assert!(!folder.path().join("argv").exists(), "a tag is not signed");
-        assert!(run(&folder.path().join("none"), &Act::Sign, &image(), None).is_err());
+        assert!(sign(&folder.path().join("none"), &image(), None).is_err());
     }
 }

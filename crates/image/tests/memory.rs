@@ -1,4 +1,4 @@
-//! Flattening an image of 300,000 small files and one of 2 GiB takes less than 200 MiB of memory.
+//! Flattening an image of 300,000 small files and one of 2 GiB takes less than 200 MiB of memory, and so does looking at it.
 //!
 //! A program of its own, because the kernel counts the memory of a whole process.
 
@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use cache::Hasher;
 use image::flatten::{Limits, Options, Shape, flatten};
+use image::inventory::{Digests, read_image};
 use image::{Config, Descriptor, Image, Layout, Manifest, Platform, Process, RootFs, Target, media};
 use tree::codec::{Encoder, Format};
 use tree::{Entry, Kind, Metadata, tar};
@@ -91,10 +92,17 @@ fn memory_does_not_grow_with_the_image() {
     let root = Descriptor::of(media::MANIFEST, &manifest);
     layout.put_manifest(&root, &manifest).unwrap();
 
-    // From here on the kernel counts anew.
-    fs::write("/proc/self/clear_refs", "5").unwrap();
     let never = AtomicBool::new(false);
     let found = Image::find(&layout, &root, &Platform::linux("amd64")).unwrap();
+    // From here on the kernel counts anew.
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    let (inventory, _) = read_image(&layout, &found, Digests::Sha256, &never).unwrap();
+    let looking = peak();
+    assert_eq!(inventory.size(), LARGE + 10 * SMALL);
+    drop(inventory);
+    assert!(looking < BOUND, "{looking} KiB were taken by looking, and {BOUND} are allowed");
+
+    fs::write("/proc/self/clear_refs", "5").unwrap();
     let options =
         Options { scratch: folder.path(), threads: 4, limits: Limits::default(), interrupted: &never };
     let mut flattened = flatten(&layout, &found, &options).unwrap();

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::distro::Distro;
 use recipe::plan::Base;
 
-pub(crate) use images::{Copy, Parts, Pull, Push, Registries};
+pub(crate) use images::{Copy, Parts, Publish, Pull, Push, Registries, Signing};
 pub(crate) use look::{Choice, Diff, Inspect, Sbom};
 
 /// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
@@ -57,7 +57,8 @@ pub(crate) enum Command {
   ovmlayer-rootfs build base-rootfs --distro debian     Debian instead
   ovmlayer-rootfs build base-rootfs --arch arm64 --out /tmp/out
   ovmlayer-rootfs build base-rootfs --locked --offline  the same bits again, without a network
-  ovmlayer-rootfs build server-base --from ./image      a root filesystem from an image in a folder")]
+  ovmlayer-rootfs build server-base --from ./image      a root filesystem from an image in a folder
+  ovmlayer-rootfs build server-foundation --sbom spdx --push registry.lan:5000/server-foundation:v1")]
     Build(Build),
     /// List the recipes that can be built by name.
     List,
@@ -167,6 +168,8 @@ pub(crate) struct Build {
     /// Where roots are built before they are written [default: in memory when there is plenty, else build/ in the cache].
     #[arg(long, value_name = "DIR")]
     pub(crate) build_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) publish: Publish,
 }
 
 /// What `lock` takes.

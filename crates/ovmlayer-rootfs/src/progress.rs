@@ -1,5 +1,6 @@
 //! Shows what a build tells: a bar on a terminal, lines elsewhere, JSON on request.
 
+mod reading;
 mod transfer;
 
 use std::io::IsTerminal;
@@ -12,6 +13,7 @@ use recipe::events::{Event, Events, Phase};
 use crate::cli::Progress;
 use crate::printer;
 
+pub(crate) use reading::Reading;
 pub(crate) use transfer::Transfer;
 
 /// The longest time between two lines about the same work.

@@ -1,5 +1,6 @@
 //! Builds a recipe: lock, downloads, root, artifact.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use sandbox::IdMap;
 use serde::Serialize;
 use tree::EntryPath;
 
+use crate::about::{Documents, Made};
 use crate::concerns::{Concerns, PACKAGES};
 use crate::distro::machine_architecture;
 use crate::events::{Event, Events, Phase};
@@ -28,7 +30,10 @@ use crate::plan::{Origin, Plan};
 use crate::resolve::Resolver;
 use crate::space::explain;
 use crate::steps::{Slim, Stage};
-use crate::{Error, apt, epoch};
+use crate::{Error, apt, epoch, on_image};
+
+/// How many bytes of a root come of one byte of its packages: about 4 for real roots, with room for what scripts make.
+const GROWTH: u64 = 8;
 
 /// What a lock beside the recipe means for a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,6 +62,10 @@ pub struct Options {
     pub pin: Pin,
     /// How many packages are unpacked at the same time; the number of processors when none.
     pub jobs: Option<usize>,
+    /// What images are called; `latest` when nothing is said.
+    pub tags: Vec<String>,
+    /// What is put beside images.
+    pub documents: Documents,
 }
 
 impl Options {
@@ -86,17 +95,17 @@ enum Artifacts<'a> {
 }
 
 impl<'a> Artifacts<'a> {
-    fn begin(found: &'a Found, options: &Options) -> Result<Self, Error> {
+    fn begin(found: &'a Found, options: &'a Options) -> Result<Self, Error> {
         Ok(match found.recipe.kind {
             Kind::Rootfs => Self::Roots(Vec::new()),
-            Kind::Image => Self::Image(Box::new(ImageOutput::begin(found, &options.out)?)),
+            Kind::Image => Self::Image(Box::new(ImageOutput::begin(found, options)?)),
         })
     }
 
-    fn finish(self, interrupted: &AtomicBool) -> Result<Vec<Pending>, Error> {
+    fn finish(self, lock: &Lock, interrupted: &AtomicBool) -> Result<Vec<Pending>, Error> {
         match self {
             Self::Roots(pending) => Ok(pending),
-            Self::Image(image) => image.finish(interrupted),
+            Self::Image(image) => image.finish(Made::of_packages(lock)?, interrupted),
         }
     }
 }
@@ -204,9 +213,18 @@ impl Session {
 
     fn build_all(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
         let in_out = explain(&options.out, "`--out`");
+        if found.recipe.kind != Kind::Image && !options.documents.is_empty() {
+            return Err(Error::NoPlaceForDocuments { recipe: found.called() });
+        }
         std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
+        if options.from.is_none() && found.recipe.is_from_nothing() {
+            return on_image::build_from_nothing(self, found, options, ids);
+        }
         if let Some(base) = ImageBase::of(self, found, options)? {
-            return base.build();
+            return match found.recipe.kind {
+                Kind::Rootfs => base.build(),
+                Kind::Image => on_image::build(&base, ids),
+            };
         }
         let plan = Plan::new(found, &options.origin)?;
         let resolver = Resolver::new(self, &plan, &options.origin)?;
@@ -221,7 +239,7 @@ impl Session {
             let work = Work { session: self, found, plan: &plan, options, ids, architecture };
             work.build(&lock.root(architecture), &tools, &mut artifacts)?;
         }
-        let mut pending = artifacts.finish(self.interrupt.flag()).map_err(&in_out)?;
+        let mut pending = artifacts.finish(&lock, self.interrupt.flag()).map_err(&in_out)?;
         let path = options.out.join(format!("{}.lock", found.name));
         pending.push(output::write_text(&path, &lock.to_text()?).map_err(in_out)?);
         self.publish(pending, || match options.pin {
@@ -336,17 +354,14 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         let session = self.session;
         let build_dir = self.options.build_dir.as_deref();
-        let place = Place::new(session.cache.root(), build_dir, self.architecture, locked, self.ids)?;
+        let needed = locked.iter().map(|package| package.size).sum::<u64>().saturating_mul(GROWTH);
+        let place = Place::new(session.cache.root(), build_dir, self.architecture, needed, self.ids)?;
         let folder = place.root().to_owned();
         let in_build = explain(&folder, "`--build-dir`");
         let epoch = epoch::of(&session.cache, locked)?;
         let _emulation = Emulation::start(&session.cache, self.architecture, tools, self.ids)?;
         let packages: Vec<rootfs::Package> = locked.iter().map(|package| to_install(package)).collect();
-        let progress = Arc::new(Forward {
-            events: Arc::clone(&session.events),
-            architecture: self.architecture.to_owned(),
-            configuring: AtomicBool::new(false),
-        });
+        let progress = Arc::new(Forward::new(session, self.architecture));
         let options = rootfs::Options {
             root: place.root(),
             staging: place.staging(),
@@ -378,6 +393,8 @@ impl Work<'_> {
             root: build.root(),
             scripts: build.scripts(),
             epoch,
+            interrupted: self.session.interrupt.flag(),
+            put: RefCell::default(),
         };
         self.session.phase(Some(self.architecture), Phase::Steps);
         apt::write(self.plan, build.root(), epoch, self.architecture, locked)?;
@@ -438,11 +455,18 @@ fn to_install(package: &Package) -> rootfs::Package {
 }
 
 /// Passes on what the rootfs room tells.
-struct Forward {
+pub(crate) struct Forward {
     events: Arc<dyn Events>,
     architecture: String,
     /// Whether dpkg has begun to configure packages.
     configuring: AtomicBool,
+}
+
+impl Forward {
+    pub(crate) fn new(session: &Session, architecture: &str) -> Self {
+        let events = Arc::clone(&session.events);
+        Self { events, architecture: architecture.to_owned(), configuring: AtomicBool::new(false) }
+    }
 }
 
 impl rootfs::Progress for Forward {

@@ -15,6 +15,23 @@ pub enum Error {
         /// The last one that was looked at.
         name: String,
     },
+    /// What is built is nothing that documents are put beside.
+    #[error(
+        "recipe `{recipe}` becomes neither an image layout nor an OCI tar, which documents could be put into: leave them \
+         out, and have `ovmlayer-rootfs sbom` write them into files"
+    )]
+    NoPlaceForDocuments {
+        /// The recipe.
+        recipe: String,
+    },
+    /// A recipe is put on one that is made from an image.
+    #[error("recipe `{recipe}` is made from an image: say `from = \"{from}\"` in place of `rootfs`")]
+    RootfsFromImage {
+        /// The recipe below.
+        recipe: String,
+        /// Its image.
+        from: String,
+    },
     /// There is no recipe of that name.
     #[error("there is no recipe `{name}`: the known ones are {known}; or give the path of a TOML file")]
     NoRecipe {

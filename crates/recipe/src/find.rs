@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::format::{Form, Kind};
 use crate::{Error, Recipe};
 
 /// The recipes that the program carries.
@@ -40,6 +41,18 @@ impl Found {
             Some(path) if path.parent() != Some(Path::new(FOLDER)) => path.display().to_string(),
             _ => self.name.clone(),
         }
+    }
+
+    /// The name of what is built; of a root filesystem, with `{arch}` for the architecture.
+    #[must_use]
+    pub fn artifact(&self) -> &str {
+        if self.recipe.output.is_empty() { &self.name } else { &self.recipe.output }
+    }
+
+    /// The form of the image that is built, if it is one.
+    #[must_use]
+    pub fn image_form(&self) -> Option<Form> {
+        (self.recipe.kind == Kind::Image).then(|| Form::of(self.artifact()))
     }
 
     /// The folder that relative paths in the recipe start from.
@@ -122,6 +135,9 @@ fn on_its_rootfs(mut found: Found, depth: usize) -> Result<Found, Error> {
     let is_path = name.contains('/') || name.ends_with(".toml");
     let name = if is_path { found.folder().join(&name).display().to_string() } else { name };
     let mut below = find_at(&name, depth + 1)?;
+    if let Some(from) = below.recipe.from {
+        return Err(Error::RootfsFromImage { recipe: name, from });
+    }
     let folder = std::path::absolute(below.folder()).map_err(Error::io("find", below.folder()))?;
     below.recipe.start_from(&folder);
     found.recipe.put_on(below.recipe);
@@ -137,7 +153,7 @@ fn no_recipe(name: &str) -> Error {
 mod tests {
     use super::*;
     use crate::distro::Distro;
-    use crate::format::{Kind, Step, Variant};
+    use crate::format::{Step, Variant};
 
     #[test]
     fn built_in_recipes_are_valid() {

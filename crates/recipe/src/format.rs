@@ -12,7 +12,11 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::distro::Distro;
+use crate::image_base::is_path;
 pub use image::{Compression, Form, Image, Layers};
+
+/// What `from` says when an image has nothing below it.
+pub(crate) const NOTHING: &str = "scratch";
 
 /// The version of the format that this program reads.
 pub const FORMAT: u32 = 1;
@@ -150,7 +154,8 @@ pub struct FileStep {
     pub path: String,
     /// Its text. Either this or `source` or `link`.
     pub content: Option<String>,
-    /// A file on this machine to copy, relative to the recipe.
+    /// A file or folder on this machine to copy, relative to the recipe. A folder comes with all that is in it, with its
+    /// permissions.
     pub source: Option<PathBuf>,
     /// What a symbolic link points to.
     pub link: Option<String>,
@@ -307,10 +312,18 @@ impl Recipe {
         }
     }
 
-    /// What an image can be turned into without running anything in it.
+    /// What can be done with an image: another image on top of it, or, without running anything in it, a tar.
     fn check_from(&self, from: &str) -> Result<(), (&'static str, String)> {
-        if let Err(error) = from.parse::<::image::Location>() {
+        if !is_path(from)
+            && let Err(error) = from.parse::<::image::Location>()
+        {
             return Err(("from", error.to_string()));
+        }
+        if self.kind == Kind::Image {
+            return self.check_on_image();
+        }
+        if self.is_from_nothing() {
+            return Err(("from", format!("`{NOTHING}` is what images start from, not root filesystems")));
         }
         if !self.output.contains(".tar") && !self.output.ends_with(".tgz") {
             return Err(("output", "what is made from an image is a tar, compressed or not".into()));
@@ -329,6 +342,36 @@ impl Recipe {
             )),
             None => Ok(()),
         }
+    }
+
+    fn check_on_image(&self) -> Result<(), (&'static str, String)> {
+        let settings = self.image.as_ref();
+        if settings.is_some_and(|image| image.rootfs.is_some()) {
+            return Err((
+                "from",
+                "an image is made on another one (`from`) or of a `rootfs`, not both".into(),
+            ));
+        }
+        if settings.is_some_and(|image| image.layers != Layers::Concerns) {
+            return Err((
+                "layers",
+                "a budget of layers is for packages, and an image on another one has none".into(),
+            ));
+        }
+        if self.steps.iter().any(|step| matches!(step, Step::Packages(_))) {
+            return Err((
+                "packages",
+                "a step `packages` cannot be carried out on an image (`from`): install them by `run` with \
+                 `network = true`, or make the image of a `rootfs`"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the image is made on nothing.
+    pub(crate) fn is_from_nothing(&self) -> bool {
+        self.from.as_deref() == Some(NOTHING)
     }
 
     /// The packages that the steps name for `distro`, in order, each once.

@@ -1,17 +1,17 @@
 //! Root filesystems that are made from an image: found, flattened, written, locked. Nothing runs in them.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use cache::Scratch;
 use image::flatten::{Flattened, Limits, Options as FlattenOptions, Shape, flatten};
 use image::{Error as ImageError, Image, Kept, Location, Opener, Platform, Reference, Source, open_source};
+use tree::EntryPath;
 use tree::codec::Format;
-use tree::{Entry, EntryPath, Kind, Metadata};
 
 use crate::build::{Artifact, Options, Pin, Session};
 use crate::events::{Event, Phase};
+use crate::files::{self, Contents, chain};
 use crate::find::Found;
 use crate::format::{FileStep, Step};
 use crate::image_lock::ImageLock;
@@ -23,9 +23,9 @@ use crate::{Error, epoch};
 
 /// A recipe that is made from an image, joined with the command line.
 pub(crate) struct ImageBase<'a> {
-    session: &'a Session,
-    found: &'a Found,
-    options: &'a Options,
+    pub(crate) session: &'a Session,
+    pub(crate) found: &'a Found,
+    pub(crate) options: &'a Options,
     /// The image, as the recipe or the command line names it.
     from: String,
     location: Location,
@@ -43,7 +43,7 @@ impl<'a> ImageBase<'a> {
             (None, None) => return Ok(None),
             (Some(_), None) => return Err(Error::NotFromImage { recipe: found.called() }),
             (Some(from), Some(_)) => (from, Location::guess(from)?),
-            (None, Some(from)) => (from, beside(&found.folder(), from.parse()?)),
+            (None, Some(from)) => (from, located(from, &found.folder())?),
         };
         let architectures = architectures(found, &options.origin)?;
         Ok(Some(Self { session, found, options, from: from.clone(), location, architectures }))
@@ -63,6 +63,22 @@ impl<'a> ImageBase<'a> {
     /// Builds the root filesystems.
     pub(crate) fn build(&self) -> Result<Vec<Artifact>, Error> {
         let in_out = explain(&self.options.out, "`--out`");
+        let mut pending = Vec::new();
+        let lock = self.each(|architecture, _, image, flattened| {
+            let flattened = self.finish(flattened, &image)?;
+            self.session.phase(Some(architecture), Phase::Write);
+            pending.push(self.write(flattened, architecture).map_err(&in_out)?);
+            Ok(())
+        })?;
+        self.conclude(&lock, pending)
+    }
+
+    /// Gives `take` the image of every architecture, where it is, and its layers as one tree. Returns the lock of them all;
+    /// what reads the image, and its threads, is gone by then.
+    pub(crate) fn each(
+        &self,
+        mut take: impl FnMut(&str, &dyn Source, Image, Flattened) -> Result<(), Error>,
+    ) -> Result<ImageLock, Error> {
         let lock_path = self.found.lock_path();
         let before = self.lock_beside(&lock_path)?;
         self.session.phase(None, Phase::Resolve);
@@ -70,7 +86,6 @@ impl<'a> ImageBase<'a> {
         let in_scratch = explain(scratch.path(), "`--build-dir`");
         let source = self.open(before.as_ref(), scratch.path()).map_err(&in_scratch)?;
         let mut lock = ImageLock::new(&self.found.name, &self.from, source.root());
-        let mut pending = Vec::new();
         for architecture in &self.architectures {
             let image = Image::find(&*source, source.root(), &Platform::linux(architecture))?;
             if let Some(locked) = before.as_ref().and_then(|lock| lock.image(architecture)) {
@@ -78,17 +93,31 @@ impl<'a> ImageBase<'a> {
             }
             lock.add(architecture, &image);
             self.session.phase(Some(architecture), Phase::Layers);
-            let flattened = self.flatten(&*source, &image, scratch.path()).map_err(&in_scratch)?;
-            self.session.phase(Some(architecture), Phase::Write);
-            pending.push(self.write(flattened, architecture).map_err(&in_out)?);
+            let options = FlattenOptions {
+                scratch: scratch.path(),
+                threads: self.options.jobs().min(4),
+                limits: Limits::default(),
+                interrupted: self.session.interrupt.flag(),
+            };
+            let flattened = flatten(&*source, &image, &options).map_err(Error::from).map_err(&in_scratch)?;
+            take(architecture, &*source, image, flattened)?;
         }
-        let text = lock.to_text()?;
-        let path = self.options.out.join(format!("{}.lock", self.found.name));
-        pending.push(output::write_text(&path, &text).map_err(in_out)?);
         drop(source);
         scratch.close()?;
+        Ok(lock)
+    }
+
+    /// Gives artifacts and the lock of what they were made from their final names.
+    pub(crate) fn conclude(
+        &self,
+        lock: &ImageLock,
+        mut pending: Vec<Pending>,
+    ) -> Result<Vec<Artifact>, Error> {
+        let in_out = explain(&self.options.out, "`--out`");
+        let path = self.options.out.join(format!("{}.lock", self.found.name));
+        pending.push(output::write_text(&path, &lock.to_text()?).map_err(in_out)?);
         self.session.publish(pending, || match self.options.pin {
-            Pin::Update => self.refresh(&lock, &lock_path),
+            Pin::Update => self.refresh(lock, &self.found.lock_path()),
             Pin::IfThere | Pin::Locked => Ok(()),
         })
     }
@@ -155,15 +184,8 @@ impl<'a> ImageBase<'a> {
         Err(Error::OtherImage { from: self.from.clone(), path: path.to_owned(), locked, found })
     }
 
-    /// Puts the layers together, and what the recipe's steps and the image say on top.
-    fn flatten(&self, source: &dyn Source, image: &Image, scratch: &Path) -> Result<Flattened, Error> {
-        let options = FlattenOptions {
-            scratch,
-            threads: self.options.jobs().min(4),
-            limits: Limits::default(),
-            interrupted: self.session.interrupt.flag(),
-        };
-        let mut flattened = flatten(source, image, &options)?;
+    /// Puts on top what the recipe's steps and the image say.
+    fn finish(&self, mut flattened: Flattened, image: &Image) -> Result<Flattened, Error> {
         let epoch = epoch::of_environment()?;
         let time = epoch.unwrap_or_else(|| flattened.newest());
         for (index, step) in self.found.recipe.steps.iter().enumerate() {
@@ -218,46 +240,32 @@ impl<'a> ImageBase<'a> {
     }
 }
 
-/// A location whose path is relative to the recipe.
-fn beside(folder: &Path, location: Location) -> Location {
-    match location {
-        Location::Registry(_) => location,
+/// The location that a recipe in `folder` names: its path is relative to the recipe, and what begins like a path is one.
+fn located(from: &str, folder: &Path) -> Result<Location, Error> {
+    if is_path(from) {
+        return Ok(Location::guess(&folder.join(from).display().to_string())?);
+    }
+    Ok(match from.parse()? {
         Location::Layout { path, tag } => Location::Layout { path: folder.join(path), tag },
         Location::LayoutTar { path, tag } => Location::LayoutTar { path: folder.join(path), tag },
         Location::DockerArchive { path, tag } => Location::DockerArchive { path: folder.join(path), tag },
-    }
+        Location::Registry(reference) => Location::Registry(reference),
+    })
 }
 
-/// Puts a file of a `files` step over what the image has.
+/// Whether what a recipe names is a path and no location of any other kind.
+pub(crate) fn is_path(from: &str) -> bool {
+    from.starts_with(['.', '/'])
+}
+
+/// Puts what a `files` step names over what the image has.
 fn add(flattened: &mut Flattened, file: &FileStep, folder: &Path, time: i64) -> Result<(), String> {
-    let path =
-        EntryPath::parse(file.path.trim_start_matches('/').as_bytes()).map_err(|error| error.to_string())?;
-    let (uid, gid) = file.owner()?;
-    let metadata = Metadata { uid, gid, ..Metadata::new(file.mode()?, time) };
-    let mut put = |kind, contents: &mut dyn std::io::Read| {
-        let entry = Entry { path: path.clone(), kind, metadata: metadata.clone() };
-        flattened.add(entry, contents).map_err(|error| in_words(&error))
-    };
-    match (&file.content, &file.source, &file.link) {
-        (Some(content), _, _) => put(Kind::File { size: content.len() as u64 }, &mut content.as_bytes()),
-        (_, Some(source), _) => {
-            let source = folder.join(source);
-            let opened = File::open(&source).and_then(|file| Ok((file.metadata()?.len(), file)));
-            let (size, mut opened) = opened.map_err(|error| format!("{}: {error}", source.display()))?;
-            put(Kind::File { size }, &mut opened)
-        }
-        (_, _, Some(link)) => put(Kind::Symlink { target: link.clone().into_bytes() }, &mut std::io::empty()),
-        (None, None, None) => Ok(()),
-    }
-}
-
-/// An error and its causes as one line.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+    files::entries(file, folder, time, |entry, contents| {
+        let added = match contents {
+            Contents::Text(text) => flattened.add(entry, &mut &*text),
+            Contents::File(mut file) => flattened.add(entry, &mut file),
+            Contents::None => flattened.add(entry, &mut std::io::empty()),
+        };
+        added.map_err(chain)
+    })
 }

@@ -5,6 +5,7 @@
 //!
 //! Everything that a recipe can say is a type in [`format`](mod@format); where packages come from is decided in [`plan`].
 
+pub mod about;
 mod apt;
 pub mod build;
 mod concerns;
@@ -14,6 +15,7 @@ mod emulator;
 mod epoch;
 mod error;
 pub mod events;
+mod files;
 mod find;
 mod foreign;
 pub mod format;
@@ -22,6 +24,7 @@ mod image_base;
 pub mod image_lock;
 mod layering;
 pub mod lock;
+mod on_image;
 mod output;
 mod place;
 pub mod plan;

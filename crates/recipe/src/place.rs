@@ -10,10 +10,6 @@ use cache::Scratch;
 use sandbox::{IdMap, MemoryFolder};
 
 use crate::Error;
-use crate::lock::Package;
-
-/// How many bytes of a root come of one byte of its packages: about 4 for real roots, with room for what scripts make.
-const GROWTH: u64 = 8;
 
 /// A root may take this part of the free memory.
 const SHARE: u64 = 4;
@@ -28,18 +24,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Makes a place for a root of `packages`: in `build_dir` if the user chose one, else wherever it is best.
+    /// Makes a place for a root that takes about `needed` bytes: in `build_dir` if the user chose one, else wherever it is best.
     pub(crate) fn new(
         cache: &Path,
         build_dir: Option<&Path>,
         architecture: &str,
-        packages: &[&Package],
+        needed: u64,
         ids: &IdMap,
     ) -> Result<Self, Error> {
         let folder = build_dir.map_or_else(|| cache.join("build"), Path::to_path_buf);
         std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let scratch = Scratch::new(&folder, architecture)?;
-        let needed = packages.iter().map(|package| package.size).sum::<u64>().saturating_mul(GROWTH);
         let free = sandbox::available_memory().unwrap_or(0);
         let memory = if build_dir.is_none() && needed <= free / SHARE {
             // Where the kernel refuses, the disk will do.

@@ -107,6 +107,15 @@ impl<'a> Resolver<'a> {
         })
     }
 
+    /// The packages of this machine that run programs of foreign architectures.
+    pub(crate) fn tools(&self) -> Result<Vec<Package>, Error> {
+        let machine = machine_architecture();
+        let archives = self.archives(&[machine.to_owned()])?;
+        let (universe, _) = self.universe(machine, &archives)?;
+        let tool = emulator::package(&universe);
+        tool.map(|tool| locked(&tool, machine, 0)).into_iter().collect()
+    }
+
     /// Fetches packages into the cache.
     pub(crate) fn download(&self, packages: &[&Package]) -> Result<(), Error> {
         let mut bases = BTreeMap::new();

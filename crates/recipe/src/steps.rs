@@ -1,14 +1,17 @@
 //! Carries out the steps of a recipe that come after its packages.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rootfs::Scripts;
 use sandbox::Network;
-use tree::{EntryPath, Kind, Metadata, Root};
+use tree::{Entry, EntryPath, Kind, Metadata, Root};
 
 use crate::Error;
+use crate::files::{self, Contents, chain};
 use crate::format::{FileStep, RunStep, Step, UserStep};
 
 /// The root that steps change.
@@ -21,6 +24,10 @@ pub(crate) struct Stage<'a> {
     pub(crate) scripts: &'a Scripts,
     /// The modification time of new files, in seconds.
     pub(crate) epoch: i64,
+    /// Set from outside to stop.
+    pub(crate) interrupted: &'a AtomicBool,
+    /// The entries that `files` steps put there.
+    pub(crate) put: RefCell<HashSet<EntryPath>>,
 }
 
 impl Stage<'_> {
@@ -72,33 +79,30 @@ impl Stage<'_> {
     }
 
     fn file(&self, file: &FileStep) -> Result<(), String> {
-        let path =
-            EntryPath::parse(file.path.trim_start_matches('/').as_bytes()).map_err(in_words(&file.path))?;
-        let (uid, gid) = file.owner()?;
-        let metadata = Metadata { uid, gid, ..Metadata::new(file.mode()?, self.epoch) };
-        self.root.make_parents(&path, &Metadata::new(0o755, self.epoch)).map_err(in_words(&file.path))?;
-        if self
-            .root
-            .lstat(&path)
-            .map_err(in_words(&file.path))?
-            .is_some_and(|entry| !matches!(entry.kind, Kind::Directory))
-        {
-            self.root.remove_file(&path).map_err(in_words(&file.path))?;
+        files::entries(file, self.folder, self.epoch, |entry, contents| {
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Err("interrupted".to_owned());
+            }
+            self.put(&entry, contents).map_err(chain)
+        })
+    }
+
+    /// Puts one entry into the root, in the place of what is there; a folder that is there stays, with what is in it.
+    fn put(&self, entry: &Entry, contents: Contents<'_>) -> Result<(), tree::Error> {
+        let Entry { path, kind, metadata } = entry;
+        self.put.borrow_mut().insert(path.clone());
+        self.root.make_parents(path, &Metadata::new(0o755, self.epoch))?;
+        if self.root.lstat(path)?.is_some_and(|there| there.kind != Kind::Directory) {
+            self.root.remove_file(path)?;
         }
-        let done = match (&file.content, &file.source, &file.link) {
-            (Some(content), _, _) => {
-                self.root.write_file(&path, &metadata, &mut content.as_bytes()).map(drop)
-            }
-            (_, _, Some(link)) => self.root.symlink(&path, link.as_bytes(), &metadata),
-            (_, Some(source), _) => {
-                let source = self.folder.join(source);
-                let mut opened =
-                    std::fs::File::open(&source).map_err(|error| format!("{}: {error}", source.display()))?;
-                self.root.write_file(&path, &metadata, &mut opened).map(drop)
-            }
-            (None, None, None) => Ok(()),
-        };
-        done.map_err(in_words(&file.path))
+        match (kind, contents) {
+            (Kind::Directory, _) => self.root.make_dir(path, metadata).map(drop),
+            (Kind::Symlink { target }, _) => self.root.symlink(path, target, metadata),
+            (Kind::HardLink { target }, _) => self.root.hard_link(path, target),
+            (_, Contents::Text(text)) => self.root.write_file(path, metadata, &mut &*text).map(drop),
+            (_, Contents::File(file)) => self.root.copy_file(path, metadata, &file).map(drop),
+            (_, Contents::None) => Ok(()),
+        }
     }
 
     fn run(&self, run: &RunStep, env: &BTreeMap<String, String>) -> Result<(), String> {
@@ -170,21 +174,6 @@ impl Slim {
 }
 
 /// An error about `path` as a message.
-fn in_words<E: std::error::Error>(path: &str) -> impl FnOnce(E) -> String + '_ {
-    move |error| format!("{path}: {}", chain(error))
-}
-
-/// An error and its causes as one line.
-fn chain(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

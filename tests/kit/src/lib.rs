@@ -17,6 +17,7 @@
 //! * [`Random`] chooses by chance, the same for the same seed; [`number`] is a count that the environment may set.
 //! * [`processes_about`] finds what still runs; [`await_no_process_about`] waits for its end.
 //! * [`base_rootfs`] is the root filesystem that layers are put on, built once.
+//! * [`tool`] is a program of this machine, [`validator`] one of those that check documents.
 //! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them.
 //!
 //! Nothing here returns an error: a test that cannot set its stage has failed, so every function panics with a message
@@ -60,5 +61,5 @@ pub use server::{Asked, Fault, Proxy, Relay, Reply, Request, Script, Server, Tro
 pub use tar::{Content, Member, MemberKind, TarBuilder};
 pub use tiny::{TinySite, machine_architecture, toolbox};
 pub use token::TokenServer;
-pub use tool::{output, run, tool};
+pub use tool::{output, run, tool, validator};
 pub use user::TestUser;

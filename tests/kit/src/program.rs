@@ -135,7 +135,8 @@ impl<'u> Program<'u> {
         let mut command = self.user.map_or_else(|| Command::new(&shell), |user| user.command(&shell));
         // The mask is set by a shell, which then becomes the program: it keeps its number and gets its signals.
         let mask = self.umask.map(|mask| format!("umask {mask:04o}; ")).unwrap_or_default();
-        let environment = format!("{mask}exec {} -i \"$@\"", tool("env").display());
+        // Who runs tests in the background may ignore signals that a program is to end by, and so would the program.
+        let environment = format!("{mask}exec {} --default-signal -i \"$@\"", tool("env").display());
         command.args(["-c", &environment, "sh"]);
         let variable = |name: &OsStr, value: &OsStr| [name, OsStr::new("="), value].into_iter().collect();
         command.args(self.variables.iter().map(|(name, value)| -> OsString { variable(name, value) }));

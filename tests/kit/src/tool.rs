@@ -11,10 +11,12 @@ const PACKAGES: &[(&str, &str)] = &[
     ("busybox", "busybox-static"),
     ("docker-registry", "docker-registry"),
     ("dpkg-deb", "dpkg"),
+    ("dpkg-query", "dpkg"),
     ("gpg", "gnupg"),
     ("gpgconf", "gnupg"),
     ("htpasswd", "apache2-utils"),
     ("ldd", "libc-bin"),
+    ("mkfifo", "coreutils"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mmdebstrap", "mmdebstrap"),
     ("mount", "mount"),
@@ -26,6 +28,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("runc", "runc"),
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
+    ("sha256sum", "coreutils"),
     ("skopeo", "skopeo"),
     ("tar", "tar"),
     ("unshare", "util-linux"),
@@ -84,4 +87,17 @@ pub fn run(command: &mut Command) -> Vec<u8> {
         String::from_utf8_lossy(&result.stderr)
     );
     result.stdout
+}
+
+/// A program among the validators of documents, which `cargo xtask test` sets up beside the build results.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn validator(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let places = test.ancestors().map(|folder| folder.join("test-tools/documents/bin").join(name));
+    places.into_iter().find(|place| place.exists()).unwrap_or_else(|| {
+        panic!("this test needs `{name}` of the validators of documents: run `cargo xtask test`, which sets them up")
+    })
 }

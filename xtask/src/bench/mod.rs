@@ -3,6 +3,8 @@
 //! The programs take turns: each round runs all of them once, so that whatever else the machine does meets all alike.
 //! Every benchmark writes its own section of `docs/performance.md`.
 
+mod contest;
+mod images;
 mod layers;
 mod memory;
 mod rootfs;
@@ -22,6 +24,8 @@ use crate::{Error, report};
 pub(crate) enum Benchmark {
     /// Build root filesystems beside mmdebstrap and debootstrap.
     Rootfs(rootfs::Options),
+    /// Pack a tree into an image, and put the layers of one together, beside buildah and umoci.
+    Images(images::Options),
     /// Run commands in layers, merge, export and import, beside bubblewrap, runc, tar, buildah and umoci.
     Layers(layers::Options),
 }
@@ -34,6 +38,7 @@ pub(crate) fn run(benchmark: &Benchmark) -> Result<(), Error> {
     }
     match benchmark {
         Benchmark::Rootfs(options) => rootfs::run(options),
+        Benchmark::Images(options) => images::run(options),
         Benchmark::Layers(options) => layers::run(options),
     }
 }

@@ -38,10 +38,11 @@ impl ImageBuilder {
     /// and its settings are there to be changed.
     ///
     /// # Errors
-    /// [`Error::Time`].
+    /// [`Error::Time`]; [`Error::NoLayer`] for a layer that cannot be passed on.
     pub fn on(parent: &Manifest, config: &Config, created: i64) -> Result<Self> {
         let config = Config { created: Some(timestamp(created)?), ..config.clone() };
-        Ok(Self { config, layers: parent.layers.clone(), annotations: BTreeMap::new() })
+        let layers = parent.layers.iter().map(passed_on).collect::<Result<_>>()?;
+        Ok(Self { config, layers, annotations: BTreeMap::new() })
     }
 
     /// How the image is run.
@@ -87,7 +88,7 @@ impl ImageBuilder {
     }
 }
 
-/// Writes an index of `images`, in the order of their platforms, and names it `tag`.
+/// Writes an index of `images`, in the order of their platforms, and gives it the names in `tags`.
 ///
 /// # Errors
 /// Those of the target.
@@ -95,14 +96,24 @@ pub fn put_index(
     target: &dyn Target,
     mut images: Vec<Descriptor>,
     annotations: BTreeMap<String, String>,
-    tag: &str,
+    tags: &[String],
 ) -> Result<Descriptor> {
     images.sort_by_key(|image| image.platform.as_ref().map(Platform::to_string));
     let bytes = Index { annotations, ..Index::new(images) }.to_bytes();
     let descriptor = Descriptor::of(media::INDEX, &bytes);
     target.put_manifest(&descriptor, &bytes)?;
-    target.tag(&descriptor, &bytes, tag)?;
+    for tag in tags {
+        target.tag(&descriptor, &bytes, tag)?;
+    }
     Ok(descriptor)
+}
+
+/// A layer of another image as a manifest of ours names it.
+fn passed_on(layer: &Descriptor) -> Result<Descriptor> {
+    let Some(media_type) = media::oci_layer(&layer.media_type) else {
+        return Err(Error::NoLayer { what: layer.digest_text(), found: layer.media_type.clone() });
+    };
+    Ok(Descriptor::new(media_type, layer.digest, layer.size))
 }
 
 /// A time in seconds since 1970 as RFC 3339 spells it.

@@ -10,7 +10,7 @@ use std::thread::{Builder, Scope};
 use cache::{Digest, Hasher};
 use tree::codec::{Bounded, Format, decoder};
 
-use super::{Limits, Options};
+use super::Limits;
 use crate::{Blobs, Descriptor, Error, Result};
 
 /// How much is handed on at a time, in bytes.
@@ -47,8 +47,7 @@ impl Spare {
 }
 
 impl<'a> Kitchen<'a> {
-    pub(super) fn new(blobs: &'a dyn Blobs, options: &Options<'a>) -> Self {
-        let Options { limits, interrupted, .. } = *options;
+    pub(super) fn new(blobs: &'a dyn Blobs, limits: Limits, interrupted: &'a AtomicBool) -> Self {
         Self { blobs, limits, interrupted, spare: Spare::default() }
     }
 

@@ -4,9 +4,9 @@ use std::io::Read;
 
 use tree::layer::{Mark, Spelling};
 use tree::tar::{self, Names};
-use tree::{EntryPath, PathError};
+use tree::{EntryPath, Kind, PathError};
 
-use super::Flattened;
+use super::stack::{Changes, Stack, Store};
 use crate::error::LayerProblem;
 
 /// Attributes that belong to a machine or a mount.
@@ -16,27 +16,33 @@ const FOREIGN_ATTRIBUTES: [&[u8]; 2] = [b"security.selinux", b"system.nfs4_acl"]
 /// its marks when it is put under an overlay.
 const OVERLAY_ATTRIBUTES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
 
-impl Flattened {
+impl<S: Store> Stack<S> {
     /// Puts the layer in `source` over what is there.
-    pub(super) fn layer(&mut self, source: impl Read) -> Result<(), LayerProblem> {
+    pub(super) fn layer(&mut self, source: impl Read) -> Result<Changes, LayerProblem> {
         let limits =
             tar::Limits { total: self.limits.layer, sparse: self.limits.contents, ..tar::Limits::default() };
         let mut reader = tar::Reader::with_limits(source, limits);
         let mut names = LayerNames(Mark::Entry);
+        let mut changes = Changes::default();
         self.files.begin_layer();
         while let Some(member) = reader.next_named(&mut names)? {
             let mut entry = member.entry;
             match names.0 {
                 Mark::Aufs => {}
-                Mark::Whiteout => self.files.whiteout(&entry.path)?,
+                Mark::Whiteout => {
+                    changes.removed += 1;
+                    self.files.whiteout(&entry.path)?;
+                }
                 Mark::Opaque => self.files.opaque(&entry.path)?,
                 Mark::Entry => {
                     entry.metadata.xattrs.retain(|name, _| !is_foreign(name));
+                    changes.files += u64::from(entry.kind != Kind::Directory);
+                    changes.bytes += entry.kind.size();
                     self.put(entry, &mut reader.data())?;
                 }
             }
         }
-        Ok(())
+        Ok(changes)
     }
 }
 

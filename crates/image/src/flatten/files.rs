@@ -26,7 +26,7 @@ const NODE_COST: u64 = 56;
 
 /// The tree.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     nodes: Vec<Node>,
     /// Nodes that are used again.
     free: Vec<Id>,

@@ -5,6 +5,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use tree::EntryPath;
+
+use super::files::Files;
+use super::stack::Store;
+use crate::Error;
+use crate::error::LayerProblem;
+
 /// How much is gathered before it is written, in bytes. When all of it is zeros, it becomes a hole.
 const BUFFER: usize = 1 << 20;
 
@@ -37,7 +44,7 @@ impl Spool {
     }
 
     /// Takes `size` bytes; says where they are.
-    pub(super) fn store(&mut self, contents: &mut dyn Read, size: u64) -> Result<u64, Failed> {
+    fn gather(&mut self, contents: &mut dyn Read, size: u64) -> Result<u64, Failed> {
         let offset = self.start + self.filled as u64;
         let mut left = size;
         while left > 0 {
@@ -76,6 +83,36 @@ impl Spool {
         self.start += self.filled as u64;
         self.filled = 0;
         Ok(())
+    }
+}
+
+impl Store for Spool {
+    fn store(
+        &mut self,
+        _files: &Files,
+        _path: &EntryPath,
+        contents: &mut dyn Read,
+        size: u64,
+    ) -> Result<u64, LayerProblem> {
+        Ok(self.gather(contents, size)?)
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Read(source) => Self::Tree(tree::Error::Read(source)),
+            Failed::Write { folder, source } => Self::Io { operation: "write in", path: folder, source },
+        }
+    }
+}
+
+impl From<Failed> for LayerProblem {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Read(source) => Self::Read(source),
+            Failed::Write { folder, source } => Self::Spool { folder, source },
+        }
     }
 }
 
@@ -144,7 +181,7 @@ mod tests {
         let mut spool = Spool::new(folder.path()).unwrap();
         let sizes = [0, 1, 5, 70_000, WINDOW, BUFFER, 3 * BUFFER + 7, 100, 0, 9];
         let contents: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(n, &size)| vec![n as u8; size]).collect();
-        let mut store = |bytes: &Vec<u8>| spool.store(&mut &bytes[..], bytes.len() as u64).unwrap();
+        let mut store = |bytes: &Vec<u8>| spool.gather(&mut &bytes[..], bytes.len() as u64).unwrap();
         let offsets: Vec<u64> = contents.iter().map(&mut store).collect();
         let mut window = spool.window().unwrap();
         let forwards: Vec<usize> = (0..sizes.len()).collect();
@@ -162,8 +199,8 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::new(folder.path()).unwrap();
-        spool.store(&mut io::repeat(0).take(64 << 20), 64 << 20).unwrap();
-        let offset = spool.store(&mut &b"end"[..], 3).unwrap();
+        spool.gather(&mut io::repeat(0).take(64 << 20), 64 << 20).unwrap();
+        let offset = spool.gather(&mut &b"end"[..], 3).unwrap();
         let mut read = Vec::new();
         spool.window().unwrap().contents(offset, 3).read_to_end(&mut read).unwrap();
         assert_eq!(read, b"end");
@@ -174,6 +211,6 @@ mod tests {
     fn contents_that_end_early_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::new(folder.path()).unwrap();
-        assert!(matches!(spool.store(&mut &b"abc"[..], 4), Err(Failed::Read(_))));
+        assert!(matches!(spool.gather(&mut &b"abc"[..], 4), Err(Failed::Read(_))));
     }
 }

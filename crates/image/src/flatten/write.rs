@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tree::{EntryPath, Kind, PathError, tar};
 
-use super::{Flattened, spool};
+use super::Flattened;
 use crate::{Error, Result};
 
 /// How the tree of an image is written.
@@ -50,14 +50,9 @@ impl Flattened {
             let in_dev = shape.empty_dev && path.as_bytes().starts_with(b"dev/");
             in_dev || (shape.leave_out)(path)
         };
-        let mut window = self.spool.window().map_err(|failed| match failed {
-            spool::Failed::Write { folder, source } => {
-                Error::Io { operation: "write in", path: folder, source }
-            }
-            spool::Failed::Read(source) => Error::Tree(tree::Error::Read(source)),
-        })?;
+        let mut window = self.stack.store.window()?;
         let mut written = Written::default();
-        self.files.walk::<Error>(&leave_out, |mut step| {
+        self.stack.files.walk::<Error>(&leave_out, |mut step| {
             if shape.interrupted.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }

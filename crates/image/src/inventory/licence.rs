@@ -109,15 +109,22 @@ fn valid(text: &str) -> Option<String> {
     fine.then(|| text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
+/// All of them together, each once: two names may mean the same.
 fn all_of(parts: &[String]) -> Option<String> {
-    let joined = match parts {
+    let mut once: Vec<&String> = Vec::with_capacity(parts.len());
+    for part in parts {
+        if !once.contains(&part) {
+            once.push(part);
+        }
+    }
+    let joined = match &once[..] {
         [] => return None,
-        [one] => one.clone(),
+        [one] => (*one).clone(),
         several => {
             let part = |text: &String| {
                 if text.contains(" OR ") { format!("({text})") } else { text.clone() }
             };
-            several.iter().map(part).collect::<Vec<_>>().join(" AND ")
+            several.iter().copied().map(part).collect::<Vec<_>>().join(" AND ")
         }
     };
     // Joined it may be longer than what anybody would declare by hand.
@@ -194,6 +201,7 @@ mod tests {
             (&["Apache-2.0"], Some("Apache-2.0")),
             (&["MPL-1.1"], Some("MPL-1.1")),
             (&["GPL-2+", "Expat", "GPL-2+"], Some("GPL-2.0-or-later AND MIT")),
+            (&["GPL-2+", "GPL-2.0+", "Expat"], Some("GPL-2.0-or-later AND MIT")),
             (&["GPL-2+ or Expat", "ISC"], Some("(GPL-2.0-or-later OR MIT) AND ISC")),
             (&["GPL-2 or Expat and ISC"], Some("GPL-2.0-only OR MIT AND ISC")),
             (&["GPL-2+ or Expat, and ISC"], Some("(GPL-2.0-or-later OR MIT) AND ISC")),

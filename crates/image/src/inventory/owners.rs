@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tree::EntryPath;
 
-use super::collect::Held;
 use super::dpkg::Diversion;
 use super::fact::Fact;
 use super::file::{Contents, File};
@@ -17,23 +16,14 @@ const HOPS: u32 = 40;
 /// The deepest folder whose links are followed. Deeper ones are no package's.
 const DEPTH: usize = 100;
 
-/// Turns what was kept of a tree into its inventory.
-pub(super) fn inventory(entries: BTreeMap<EntryPath, Held>, notes: Vec<String>) -> Inventory {
-    let mut facts = BTreeMap::new();
-    let mut files = Vec::with_capacity(entries.len());
-    let mut first_names: HashMap<u64, EntryPath> = HashMap::new();
-    for (path, mut held) in entries {
-        if let (Some(inode), Contents::Regular { first, .. }) = (held.inode, &mut held.file.contents) {
-            *first = first_names.get(&inode).cloned();
-            first_names.entry(inode).or_insert_with(|| path.clone());
-        }
-        if let Some(fact) = held.fact {
-            facts.insert(path, fact);
-        }
-        files.push(held.file);
-    }
+/// The inventory of `files`, which are in path order, and of what some of them say.
+pub(super) fn inventory(
+    mut files: Vec<File>,
+    facts: &BTreeMap<EntryPath, Arc<Fact>>,
+    notes: Vec<String>,
+) -> Inventory {
     let newest = files.iter().filter(|file| !file.is_directory()).map(|file| file.mtime).max();
-    let mut owners = Owners { links: Links { files: &files, known: HashMap::new() }, facts: &facts };
+    let mut owners = Owners { links: Links { files: &files, known: HashMap::new() }, facts };
     let release = owners.release();
     let mut packages = owners.packages();
     let owner = owners.claims(&mut packages);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tree::codec::{Format, decoder};
 
 use super::{Collector, Digests, Inventory};
-use crate::{Blobs, Descriptor, Error, History, Image, Result};
+use crate::{Blobs, Error, History, Image, Result};
 
 /// As many first bytes as tell how a stream is compressed.
 const MAGIC: usize = 6;
@@ -37,7 +37,7 @@ pub struct LayerFacts {
 /// they were given.
 ///
 /// # Errors
-/// [`Error::Tree`], [`Error::TooLarge`].
+/// [`Error::Tree`], [`Error::Add`].
 pub fn read_tree(
     source: impl Read + Send,
     digests: Digests,
@@ -47,67 +47,38 @@ pub fn read_tree(
     let mut collector = Collector::new(digests);
     collector.tree(decoded(&mut hashing)?)?;
     let (digest, size) = hashing.finish()?;
-    Ok((collector.finish(), digest, size))
+    Ok((collector.finish()?, digest, size))
 }
 
 /// Reads the layers of an image, the lowest first, as one tree. Each is held to its digest, and its contents to what the
 /// configuration promises.
 ///
 /// # Errors
-/// Those of [`Blobs::open`] and [`read_tree`]; [`Error::Read`] when a layer is not what was promised.
+/// [`Error::Layer`] with what is wrong; [`Error::Tree`].
 pub fn read_image(
     blobs: &dyn Blobs,
     image: &Image,
     digests: Digests,
     interrupted: &AtomicBool,
 ) -> Result<(Inventory, Vec<LayerFacts>)> {
-    let Image { manifest, config, .. } = image;
-    let promised = &config.rootfs.diff_ids;
     let mut collector = Collector::new(digests);
-    let mut facts = Vec::with_capacity(manifest.layers.len());
+    let changes = collector.image(blobs, image, interrupted)?;
+    let Image { manifest, config, .. } = image;
     let history: Vec<&History> = config.history.iter().filter(|step| !step.empty_layer).collect();
     // One that has more or fewer steps than layers says nothing about which is which.
-    let history = if history.len() == promised.len() { history } else { Vec::new() };
-    for (number, (layer, promised)) in manifest.layers.iter().zip(promised).enumerate() {
-        let changes = read_layer(blobs, (layer, promised), &mut collector, interrupted)?;
-        facts.push(LayerFacts {
-            digest: layer.digest,
-            media_type: layer.media_type.clone(),
-            size: layer.size,
-            created_by: history.get(number).and_then(|step| step.created_by.clone()),
-            files: changes.files,
-            bytes: changes.bytes,
-            removed: changes.removed,
-        });
-    }
-    Ok((collector.finish(), facts))
-}
-
-fn read_layer(
-    blobs: &dyn Blobs,
-    (layer, promised): (&Descriptor, &Digest),
-    collector: &mut Collector,
-    interrupted: &AtomicBool,
-) -> Result<super::collect::Changes> {
-    let read = |source| Error::Read { what: layer.digest_text(), place: blobs.name(), source };
-    // What is wrong with a tar says nothing yet about which of them.
-    let in_layer = |error| match error {
-        Error::Tree(tree::Error::Read(source)) => read(source),
-        Error::Tree(problem) => read(io::Error::new(io::ErrorKind::InvalidData, problem)),
-        other => other,
-    };
-    let mut stored = blobs.open(layer)?;
-    let mut hashing = Hashing::new(decoded(&mut stored).map_err(in_layer)?, interrupted);
-    let changes = collector.layer(&mut hashing).map_err(in_layer)?;
-    let (found, _) = hashing.finish().map_err(in_layer)?;
-    // Whatever decoder it was may have stopped before the end, where wrong bytes are noticed.
-    io::copy(&mut stored, &mut io::sink()).map_err(read)?;
-    if found == *promised {
-        return Ok(changes);
-    }
-    let (found, promised) = (crate::digest::spell(&found), crate::digest::spell(promised));
-    let message = format!("its uncompressed contents are {found}, and the configuration promises {promised}");
-    Err(read(io::Error::new(io::ErrorKind::InvalidData, message)))
+    let history = if history.len() == manifest.layers.len() { history } else { Vec::new() };
+    let layers = manifest.layers.iter().zip(changes).enumerate();
+    let facts = layers.map(|(number, (layer, changes))| LayerFacts {
+        digest: layer.digest,
+        media_type: layer.media_type.clone(),
+        size: layer.size,
+        created_by: history.get(number).and_then(|step| step.created_by.clone()),
+        files: changes.files,
+        bytes: changes.bytes,
+        removed: changes.removed,
+    });
+    let facts = facts.collect();
+    Ok((collector.finish()?, facts))
 }
 
 /// The plain contents of what is perhaps compressed.

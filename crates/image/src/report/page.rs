@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use super::kinds::{Kind, Sizes};
 use super::markup::{bytes, escape};
-use crate::inspection::{ImageFacts, Inspection};
+use crate::inspection::{ImageFacts, Inspection, PackageRow};
 
 /// Everything between the head and the script.
-pub(super) fn body(inspection: &Inspection) -> String {
+pub(super) fn body(inspection: &Inspection, kinds: &Sizes) -> String {
     let totals = &inspection.totals;
     let mut facts = vec![
         ("Files", format!("{} in {} files", bytes(totals.bytes), totals.files)),
@@ -32,13 +33,7 @@ pub(super) fn body(inspection: &Inspection) -> String {
         "<header>\n<h1><bdi>{}</bdi></h1>\n<dl>\n{facts}</dl>\n</header>\n<main>\n",
         escape(&inspection.name)
     );
-    page.push_str(
-        "<section id=\"map-section\" aria-labelledby=\"map-title\" hidden>\n<h2 id=\"map-title\">Where the bytes are</h2>\n\
-         <div id=\"views\" role=\"group\" aria-label=\"Divided\"></div>\n<nav id=\"where\" aria-label=\"Part that is shown\"></nav>\n\
-         <ul id=\"map\"></ul>\n<p id=\"status\" role=\"status\"></p>\n\
-         <p class=\"hint\">Choose a part to look into it; <kbd>Esc</kbd> goes back out, the arrow keys go from part to part.</p>\n\
-         </section>\n<noscript><p>The map of this page needs JavaScript; the tables say the same.</p></noscript>\n",
-    );
+    map(&mut page, kinds);
     packages(&mut page, inspection);
     let rows = inspection.largest_directories.iter();
     let rows = rows.map(|row| (row.path.as_str(), format!("{} files", row.files), row.bytes));
@@ -53,8 +48,31 @@ pub(super) fn body(inspection: &Inspection) -> String {
     page
 }
 
+/// Where the script draws the map, with what its colours mean.
+fn map(page: &mut String, kinds: &Sizes) {
+    let there = Kind::ALL.into_iter().enumerate().filter(|(_, kind)| kinds.get(*kind) > 0);
+    let legend: String = there
+        .map(|(number, kind)| {
+            format!("<li><i class=\"k{number}\"></i>{} {}</li>", kind.label(), bytes(kinds.get(kind)))
+        })
+        .collect();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        page,
+        "<section id=\"map-section\" aria-labelledby=\"map-title\" hidden>\n<h2 id=\"map-title\">Where the bytes are</h2>\n\
+         <div class=\"bar\"><div id=\"views\" role=\"group\" aria-label=\"Divided\"></div>\n<ul class=\"legend\">{legend}</ul></div>\n\
+         <nav aria-label=\"Part that is shown\"><ol id=\"where\"></ol></nav>\n\
+         <div id=\"map\" role=\"group\" aria-labelledby=\"map-title\"></div>\n<div id=\"tip\" aria-hidden=\"true\" hidden></div>\n\
+         <p id=\"status\" role=\"status\"></p>\n\
+         <p class=\"hint\">Choose a part to look into it; <kbd>Esc</kbd> goes back out, the arrow keys go from part to part.</p>\n\
+         </section>\n<noscript><p>The map of this page needs JavaScript; the tables say the same.</p></noscript>\n"
+    );
+}
+
 fn packages(page: &mut String, inspection: &Inspection) {
-    let mut packages: Vec<_> = inspection.packages.iter().collect();
+    // What another package brings takes no room of its own.
+    let own = |package: &&PackageRow| package.bytes > 0 || package.part_of.is_none();
+    let mut packages: Vec<_> = inspection.packages.iter().filter(own).collect();
     packages.sort_by_key(|package| std::cmp::Reverse(package.bytes));
     open(page, "Packages", &["Package", "Version", "Kind", "Licence", "Size"]);
     for package in packages {
@@ -107,8 +125,13 @@ fn open(page: &mut String, title: &str, columns: &[&str]) {
 
 fn row(page: &mut String, cells: &[&str], size: u64, total: u64) {
     let cells: String = cells.iter().map(|cell| format!("<td><bdi>{}</bdi></td>", escape(cell))).collect();
-    let share = format!("<meter min=\"0\" max=\"{}\" value=\"{size}\"></meter>", total.max(1));
-    let _ = writeln!(page, "<tr>{cells}<td class=\"size\">{} {share}</td></tr>", bytes(size));
+    // Attributes of a drawing are no styles, which the policy of the page would have to allow.
+    let width = 100.0 * size as f64 / total.max(1) as f64;
+    let share = format!(
+        "<svg class=\"share\" viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <rect width=\"100\" height=\"10\"/><rect width=\"{width:.2}\" height=\"10\"/></svg>"
+    );
+    let _ = writeln!(page, "<tr>{cells}<td class=\"size-cell\">{}{share}</td></tr>", bytes(size));
 }
 
 fn close(page: &mut String) {

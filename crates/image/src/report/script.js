@@ -2,17 +2,18 @@
 "use strict";
 (() => {
   const find = (id) => document.getElementById(id);
-  const map = find("map"), where = find("where"), status = find("status"), switches = find("views");
+  const map = find("map"), where = find("where"), status = find("status"), switches = find("views"), tip = find("tip");
 
-  // Nodes come as [parent, name, bytes], parents before their parts.
+  // Nodes come as [parent, name, bytes, kind], parents before their parts.
   const views = JSON.parse(find("data").textContent).map(({ id, label, nodes }) => {
-    const all = nodes.map(([, name, bytes]) => ({ name, bytes, parts: [], parent: null }));
+    const all = nodes.map(([, name, bytes, kind]) => ({ name, bytes, kind, parts: [], parent: null }));
     nodes.forEach(([parent], number) => {
       if (number > 0) {
         all[number].parent = all[parent];
         all[parent].parts.push(all[number]);
       }
     });
+    all.forEach((node) => node.parts.sort((a, b) => b.bytes - a.bytes));
     return { id, label, root: all[0] };
   });
 
@@ -22,6 +23,11 @@
     return unit < 0 ? bytes + " B" : shown.toFixed(1) + " " + ["KiB", "MiB", "GiB", "TiB", "PiB"][unit];
   };
 
+  const percent = (bytes, whole) => {
+    const share = whole > 0 ? (100 * bytes) / whole : 0;
+    return (share < 0.1 ? "less than 0.1" : share.toFixed(1)) + " %";
+  };
+
   const make = (tag, classes, text) => {
     const element = document.createElement(tag);
     if (classes) element.className = classes;
@@ -29,11 +35,25 @@
     return element;
   };
 
+  const press = (label, act) => {
+    const button = make("button", "", label);
+    button.type = "button";
+    button.addEventListener("click", act);
+    return button;
+  };
+
+  // From the whole to the node, both included.
+  const way = (node) => {
+    const nodes = [];
+    for (let at = node; at; at = at.parent) nodes.unshift(at);
+    return nodes;
+  };
+
   // Squarified treemaps (Bruls, Huizing, van Wijk): rows along the shorter side, as square as they get.
-  const layout = (parts, width, height) => {
+  const layout = (parts, [left, top, width, height]) => {
     const whole = parts.reduce((sum, part) => sum + part.bytes, 0);
     const places = [];
-    let x = 0, y = 0, w = width, h = height, next = 0;
+    let x = left, y = top, w = width, h = height, next = 0;
     const scale = whole > 0 ? (width * height) / whole : 0;
     while (next < parts.length && w > 0 && h > 0) {
       const side = Math.min(w, h);
@@ -60,17 +80,9 @@
     return places;
   };
 
-  const place = (element, [x, y, w, h], width, height) => {
-    element.style.left = (100 * x) / width + "%";
-    element.style.top = (100 * y) / height + "%";
-    element.style.width = (100 * w) / width + "%";
-    element.style.height = (100 * h) / height + "%";
-  };
-
   // Where one is stands in the address: #VIEW/NAME/NAME…
   const address = (view, node) => {
-    const names = [];
-    for (let at = node; at.parent; at = at.parent) names.unshift(encodeURIComponent(at.name));
+    const names = way(node).slice(1).map((at) => encodeURIComponent(at.name));
     return "#" + [view.id, ...names].join("/");
   };
 
@@ -88,29 +100,39 @@
     return { view, node };
   };
 
-  const go = (view, node) => { location.hash = address(view, node); };
+  const go = (node) => { location.hash = address(current().view, node); };
 
-  const tile = (view, part, number, box) => {
-    const item = make("li"), zooms = part.parts.length > 0;
-    const button = make(zooms ? "button" : "div", "tile h" + (number % 8));
-    const text = part.name + ", " + size(part.bytes);
-    button.append(make("span", "", part.name), make("span", "", size(part.bytes)));
-    button.title = text;
-    if (zooms) {
-      button.type = "button";
-      button.setAttribute("aria-label", text + ", look into it");
-      button.addEventListener("click", () => go(view, part));
-      // What is inside is only hinted at.
-      layout(part.parts, box[2], box[3]).forEach((inner, at) => {
-        if (inner[2] < 6 || inner[3] < 6) return;
-        const hint = make("span", "part h" + (at % 8));
-        hint.setAttribute("aria-hidden", "true");
-        place(hint, inner, box[2], box[3]);
-        button.append(hint);
-      });
-    }
-    item.append(button);
-    return item;
+  // Pixels: what is smaller is not drawn; what has parts shows them when it is large enough, beneath a line with its name.
+  const LEAST = 3, FRAME = [44, 40], LINE = 19, EDGE = 3;
+  const nodeOf = new WeakMap();
+
+  const draw = (parts, box, outermost) => {
+    layout(parts, box).forEach(([x, y, w, h], number) => {
+      const part = parts[number];
+      if (w < LEAST || h < LEAST) return;
+      const zooms = part.parts.length > 0, frame = zooms && w >= FRAME[0] && h >= FRAME[1];
+      const tile = make(outermost && zooms ? "button" : "div", frame ? "tile frame" : "tile k" + part.kind);
+      tile.style.left = x + "px";
+      tile.style.top = y + "px";
+      tile.style.width = Math.max(w - 1, 1) + "px";
+      tile.style.height = Math.max(h - 1, 1) + "px";
+      nodeOf.set(tile, part);
+      // Of a file the last part of its name tells the most; the whole of it is in what is shown beside the pointer.
+      const label = zooms ? part.name : part.name.slice(part.name.lastIndexOf("/") + 1);
+      if (w >= 30 && h >= 16) tile.append(make("bdi", "name", label));
+      if (frame && w >= 130) tile.append(make("span", "size", size(part.bytes)));
+      if (!frame && w >= 56 && h >= 34) tile.append(make("span", "size", size(part.bytes)));
+      if (outermost) {
+        const text = part.name + ", " + size(part.bytes);
+        tile.setAttribute("aria-label", zooms ? text + ", look into it" : text);
+        if (zooms) tile.type = "button"; else tile.setAttribute("role", "img");
+      } else {
+        // Whoever cannot see them comes to them by looking into what they are in.
+        tile.setAttribute("aria-hidden", "true");
+      }
+      map.append(tile);
+      if (frame) draw(part.parts, [x + EDGE, y + LINE, w - 2 * EDGE - 1, h - LINE - EDGE - 1], false);
+    });
   };
 
   const show = (focus) => {
@@ -118,49 +140,95 @@
     [...switches.children].forEach((button, number) => {
       button.setAttribute("aria-pressed", String(views[number] === view));
     });
-    const way = [];
-    for (let at = node; at; at = at.parent) way.unshift(at);
-    where.replaceChildren(...way.map((at) => {
-      const name = at.parent ? at.name : "everything";
+    where.replaceChildren(...way(node).map((at) => {
+      const item = make("li"), name = at.parent ? at.name : "everything";
       if (at === node) {
-        const here = make("bdi", "", name + ", " + size(at.bytes));
+        const here = make("bdi", "", name);
         here.setAttribute("aria-current", "location");
         here.tabIndex = -1;
-        return here;
+        item.append(here, make("span", "size", size(at.bytes)));
+      } else {
+        item.append(press(name, () => go(at)));
       }
-      const button = make("button", "", name);
-      button.type = "button";
-      button.addEventListener("click", () => go(view, at));
-      return button;
-    }));
-    const width = map.clientWidth || 800, height = map.clientHeight || 450;
-    const places = layout(node.parts, width, height);
-    map.replaceChildren(...places.map((box, number) => {
-      const item = tile(view, node.parts[number], number, box);
-      place(item, box, width, height);
       return item;
     }));
-    status.textContent = size(node.bytes) + " in " + node.parts.length + " parts";
-    if (focus) where.lastElementChild.focus();
+    hide();
+    map.replaceChildren();
+    draw(node.parts, [0, 0, map.clientWidth || 800, map.clientHeight || 450], true);
+    const share = node === view.root ? "" : ", " + percent(node.bytes, view.root.bytes) + " of everything";
+    status.textContent = size(node.bytes) + " in " + node.parts.length + " parts" + share;
+    if (focus) (map.querySelector("button") || where.lastElementChild.firstElementChild).focus();
   };
 
-  switches.replaceChildren(...views.map((view) => {
-    const button = make("button", "", view.label);
-    button.type = "button";
-    button.addEventListener("click", () => go(view, view.root));
-    return button;
-  }));
+  const hide = () => { tip.hidden = true; };
 
-  addEventListener("hashchange", () => show(true));
-  addEventListener("resize", () => show(false));
+  const tell = (node, x, y) => {
+    const { view, node: here } = current();
+    const names = way(node).slice(1).map((at) => at.name);
+    tip.replaceChildren(
+      make("bdi", "", names.join(view.id === "directories" ? "/" : " › ")),
+      make("span", "", size(node.bytes) + " · " + percent(node.bytes, view.root.bytes) + " of everything"
+        + (here === view.root ? "" : " · " + percent(node.bytes, here.bytes) + " of " + here.name)),
+    );
+    tip.hidden = false;
+    const { width, height } = tip.getBoundingClientRect();
+    tip.style.left = Math.max(4, Math.min(x + 14, innerWidth - width - 8)) + "px";
+    tip.style.top = (y + 18 + height > innerHeight ? Math.max(4, y - height - 10) : y + 18) + "px";
+  };
+
+  const under = (target) => {
+    const tile = target instanceof Element ? target.closest(".tile") : null;
+    return tile ? nodeOf.get(tile) : undefined;
+  };
+
+  map.addEventListener("pointermove", (event) => {
+    const node = under(event.target);
+    if (node) tell(node, event.clientX, event.clientY); else hide();
+  });
+  map.addEventListener("pointerleave", hide);
+  map.addEventListener("focusin", (event) => {
+    const node = under(event.target), box = event.target.getBoundingClientRect();
+    if (node && event.target.matches(":focus-visible")) tell(node, box.left, box.top);
+  });
+  map.addEventListener("focusout", hide);
+  map.addEventListener("click", (event) => {
+    let node = under(event.target);
+    const { node: here } = current();
+    while (node && !node.parts.length) node = node.parent;
+    if (node && node !== here) go(node);
+  });
+
+  const directions = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
   addEventListener("keydown", (event) => {
-    const { view, node } = current();
-    if (event.key === "Escape" && node.parent) { go(view, node.parent); return; }
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    const buttons = [...map.querySelectorAll("button")], at = buttons.indexOf(document.activeElement);
-    if (!step || at < 0) return;
+    const { node } = current();
+    if ((event.key === "Escape" || event.key === "Backspace") && node.parent && event.target.tagName !== "INPUT") {
+      event.preventDefault();
+      go(node.parent);
+      return;
+    }
+    const direction = directions[event.key], from = document.activeElement;
+    if (!direction || !map.contains(from)) return;
     event.preventDefault();
-    buttons[(at + step + buttons.length) % buttons.length].focus();
+    const middle = (element) => {
+      const box = element.getBoundingClientRect();
+      return [box.left + box.width / 2, box.top + box.height / 2];
+    };
+    const [x, y] = middle(from);
+    let best = null, least = Infinity;
+    for (const button of map.querySelectorAll("button")) {
+      const [at, down] = middle(button), ahead = (at - x) * direction[0] + (down - y) * direction[1];
+      const aside = Math.abs((at - x) * direction[1]) + Math.abs((down - y) * direction[0]);
+      if (button !== from && ahead > 0 && ahead + 2 * aside < least) { best = button; least = ahead + 2 * aside; }
+    }
+    if (best) best.focus();
+  });
+
+  switches.replaceChildren(...views.map((view) => press(view.label, () => { location.hash = address(view, view.root); })));
+  addEventListener("hashchange", () => show(map.contains(document.activeElement) || document.activeElement === document.body));
+  let waiting = 0;
+  addEventListener("resize", () => {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(() => show(false));
   });
 
   find("map-section").hidden = false;

@@ -5,32 +5,43 @@ use crate::inventory::{Ecosystem, OsRelease, Package};
 /// The package URL of a package in a tree of this distribution.
 #[must_use]
 pub fn purl(package: &Package, release: &OsRelease) -> String {
-    let version = encoded(&package.version);
+    let version = || encoded(&package.version);
     match package.ecosystem {
         Ecosystem::Debian => {
             let vendor = if release.id.is_empty() { "debian" } else { &release.id };
-            let name = encoded(&package.name.to_ascii_lowercase());
-            let mut text = format!("pkg:deb/{}/{name}@{version}", encoded(&vendor.to_ascii_lowercase()));
             let architecture = package.architecture.as_deref().map(|name| ("arch", name.to_owned()));
             let distro = release.distro().map(|name| ("distro", name));
-            for (number, (key, value)) in architecture.into_iter().chain(distro).enumerate() {
-                let mark = if number == 0 { '?' } else { '&' };
-                text.push_str(&format!("{mark}{key}={}", encoded(&value)));
-            }
-            text
+            let more: Vec<_> = architecture.into_iter().chain(distro).collect();
+            deb(vendor, &package.name, &package.version, &more)
         }
         Ecosystem::Python => {
             let name = package.name.to_lowercase().replace('_', "-");
-            format!("pkg:pypi/{}@{version}", encoded(&name))
+            format!("pkg:pypi/{}@{}", encoded(&name), version())
         }
         Ecosystem::Npm => {
             let name = package.name.to_lowercase();
             match name.split_once('/') {
-                Some((scope, name)) => format!("pkg:npm/{}/{}@{version}", encoded(scope), encoded(name)),
-                None => format!("pkg:npm/{}@{version}", encoded(&name)),
+                Some((scope, name)) => format!("pkg:npm/{}/{}@{}", encoded(scope), encoded(name), version()),
+                None => format!("pkg:npm/{}@{}", encoded(&name), version()),
             }
         }
     }
+}
+
+/// The package URL of a package of Debian or another distribution that `vendor` names, for an architecture.
+#[must_use]
+pub fn deb_purl(vendor: &str, name: &str, version: &str, architecture: &str) -> String {
+    deb(vendor, name, version, &[("arch", architecture.to_owned())])
+}
+
+fn deb(vendor: &str, name: &str, version: &str, more: &[(&str, String)]) -> String {
+    let [vendor, name] = [vendor, name].map(|text| encoded(&text.to_ascii_lowercase()));
+    let mut text = format!("pkg:deb/{vendor}/{name}@{}", encoded(version));
+    for (number, (key, value)) in more.iter().enumerate() {
+        let mark = if number == 0 { '?' } else { '&' };
+        text.push_str(&format!("{mark}{key}={}", encoded(value)));
+    }
+    text
 }
 
 /// Percent-encoded, but for letters, digits, `.-_~` and the colon (section 5.4).

@@ -100,7 +100,7 @@ fn a_docker_archive_holds_one_platform() {
     let entries = place.entries();
     let images = ["arm64", "amd64"]
         .map(|architecture| place.add(&layout, architecture, vec![all(&entries)], Format::Gzip, 2));
-    let index = put_index(&layout, images.to_vec(), BTreeMap::new(), "latest").unwrap();
+    let index = put_index(&layout, images.to_vec(), BTreeMap::new(), &["latest".to_owned()]).unwrap();
     let seen = Index::parse(&read_small(&layout, &index).unwrap(), "the index").unwrap();
     let platforms = seen.manifests.iter().map(|image| image.platform.clone().unwrap().to_string());
     assert_eq!(platforms.collect::<Vec<_>>(), ["linux/amd64", "linux/arm64"]);

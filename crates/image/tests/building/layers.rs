@@ -123,7 +123,8 @@ fn what_a_layer_takes_away_is_gone() {
     image.push(&first, "one");
     image.push(&second, "two");
     let image = image.write(&layout).unwrap();
-    ovmlayer_image::build::put_index(&layout, vec![image], Default::default(), "latest").unwrap();
+    ovmlayer_image::build::put_index(&layout, vec![image], Default::default(), &["latest".to_owned()])
+        .unwrap();
     let difference = place.compare(layout.path(), "bundle");
     assert!(difference.is_empty(), "{:?}", difference.lines);
 }

@@ -89,7 +89,7 @@ impl Place {
     ) -> Layout {
         let layout = Layout::create(&self.path(name)).unwrap();
         let image = self.add(&layout, NATIVE, layers, format, threads);
-        put_index(&layout, vec![image], BTreeMap::new(), "latest").unwrap();
+        put_index(&layout, vec![image], BTreeMap::new(), &["latest".to_owned()]).unwrap();
         layout
     }
 

@@ -85,7 +85,7 @@ fn the_description_has_the_newest_time_and_stands_in_its_place() {
     let made = Made::new(&[file_in_the_way]);
     let (found, mut flattened) = read(&made.location(), made.folder.path(), Limits::default()).unwrap();
     let error = flattened.describe(&found, None).unwrap_err().to_string();
-    assert_eq!(error, "cannot add `etc/ovmlayer/image.json` to the image's files");
+    assert_eq!(error, "cannot add `etc/ovmlayer/image.json` to the tree");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use testkit::{Member, TarBuilder, output, tool};
 use tree::{Entry, Links, Root, tar};
 
+use crate::inventory::same_inventory;
+
 /// The digest of these bytes.
 pub(crate) use cache::Digest;
 
@@ -194,6 +196,7 @@ pub(crate) fn entries(tar: &Path) -> Vec<Entry> {
 pub(crate) fn same_as_umoci(made: &Made, summary: &str) {
     let (theirs, ours) = (made.umoci(), made.flatten().unwrap());
     same(&ours, &theirs, &made.folder.path().join("bundle/rootfs"), summary);
+    same_inventory(made, &ours, summary);
 }
 
 /// The same for two tars of which one is of the folder `unpacked`.

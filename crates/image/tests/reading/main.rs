@@ -9,6 +9,7 @@ extern crate ovmlayer_image as image;
 mod buildah;
 mod description;
 mod hostile;
+mod inventory;
 mod layers;
 mod made;
 mod random;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use image::sbom::Form;
 use image::{Location, Platform, Reference};
 
 use super::Network;
@@ -38,6 +39,8 @@ pub(crate) struct Push {
     #[command(flatten)]
     pub(crate) parts: Parts,
     #[command(flatten)]
+    pub(crate) signing: Signing,
+    #[command(flatten)]
     pub(crate) jobs: Jobs,
     #[command(flatten)]
     pub(crate) registries: Registries,
@@ -62,6 +65,36 @@ pub(crate) struct Copy {
     pub(crate) registries: Registries,
     #[command(flatten)]
     pub(crate) network: Network,
+}
+
+/// What `build` makes of images beyond writing them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Images")]
+pub(crate) struct Publish {
+    /// What an image is called in its layout or archive; can be given several times [default: latest].
+    #[arg(long, value_name = "TAG", value_parser = tag)]
+    pub(crate) tag: Vec<String>,
+    /// Put a bill of materials beside the image of each architecture: spdx (SPDX 2.3), cyclonedx (CycloneDX 1.6), or both.
+    ///
+    /// The image and its digest stay as they are without it.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
+    pub(crate) sbom: Vec<Form>,
+    /// Put a statement beside the image that says what it was made of (SLSA provenance 1.0).
+    #[arg(long)]
+    pub(crate) provenance: bool,
+    /// Send the image to this reference when it is built, with what was put beside it; can be given several times.
+    #[arg(long, value_name = "REF")]
+    pub(crate) push: Vec<Reference>,
+    #[command(flatten)]
+    pub(crate) signing: Signing,
+}
+
+/// Whether what was sent is signed.
+#[derive(Debug, Args)]
+pub(crate) struct Signing {
+    /// Sign what was sent, by the program cosign: with KEY, or else with the identity that it finds.
+    #[arg(long, value_name = "KEY", num_args = 0..=1, default_missing_value = "", require_equals = true)]
+    pub(crate) sign: Option<String>,
 }
 
 /// Which parts of an image go along.
@@ -103,6 +136,13 @@ pub(crate) struct Registries {
     /// ~/.docker/config.json with its credential helpers.
     #[arg(long, value_name = "[HOST=]USER[:PASSWORD]")]
     pub(crate) creds: Vec<String>,
+}
+
+fn tag(text: &str) -> Result<String, String> {
+    match format!("localhost/image:{text}").parse::<Reference>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("a tag has letters, digits, `_`, `.` and `-`, 128 at most".to_owned()),
+    }
 }
 
 /// A place on disk: what has no prefix is a folder.

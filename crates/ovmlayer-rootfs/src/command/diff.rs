@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::error::Error;
 use std::process::ExitCode;
 
-use image::difference::{Change, Difference, FileChange, PackageChange};
+use image::difference::{Change, Difference, FileChange, PackageChange, versions};
 use image::inventory::{Digests, Ecosystem};
 use indicatif::BinaryBytes;
 
@@ -43,11 +43,12 @@ fn compare(cli: &Cli, diff: &Diff) -> Result<bool, Box<dyn Error>> {
     Ok(difference.is_empty())
 }
 
-/// Which version is later: Debian's are understood, of others only whether they are the same.
+/// Which version is later.
 fn order(ecosystem: Ecosystem, a: &str, b: &str) -> Option<Ordering> {
     match ecosystem {
         Ecosystem::Debian => Some(archive::version::compare(a, b)),
-        Ecosystem::Python | Ecosystem::Npm => None,
+        Ecosystem::Python => versions::python(a, b),
+        Ecosystem::Npm => versions::npm(a, b),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads what the user named, a tar, a folder or an image, into an inventory.
 
 use std::error::Error;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,20 +9,22 @@ use std::sync::Arc;
 use http::Cancel;
 use image::inspection::Origin;
 use image::inventory::{Collector, Digests, Inventory, read_image, read_tree};
-use image::registry::Options;
-use image::{Image, Location, Platform, Source};
+use image::registry::{Access, Options, open_repository};
+use image::{Image, Layout, Location, Platform, Source, Target};
 use recipe::build::Interrupt;
 use tree::{EntryPath, Kind, Links, Root};
 
 use super::registries::{self, Opened};
 use crate::cli::{Choice, Cli, Network, Registries};
-use crate::progress::{Shown, Transfer};
+use crate::progress::{Reading, Shown, Transfer};
 use crate::{printer, signals};
 
 /// What was found.
 pub(crate) struct Looked {
     pub(crate) origin: Origin,
     pub(crate) inventory: Inventory,
+    /// Where the image is, if it is one.
+    pub(crate) location: Option<Location>,
 }
 
 /// How things are looked at.
@@ -45,7 +47,7 @@ impl<'a> Look<'a> {
         let interrupt = Interrupt::new()?;
         signals::watch(&interrupt)?;
         let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
-        let events = Arc::new(Transfer::new(Arc::clone(&shown)));
+        let events = Arc::new(Transfer::troubles(Arc::clone(&shown)));
         let cancel = Cancel::from_flag(Arc::clone(interrupt.flag()));
         let locations: Vec<Location> = sources.iter().filter_map(|text| Location::guess(text).ok()).collect();
         let locations: Vec<&Location> = locations.iter().collect();
@@ -76,34 +78,56 @@ impl<'a> Look<'a> {
         Ok(looked)
     }
 
+    /// A place that takes documents about the image at `location`.
+    pub(crate) fn target(&self, location: &Location) -> Result<Box<dyn Target>, Box<dyn Error>> {
+        Ok(match location {
+            Location::Layout { path, .. } => Box::new(Layout::open(path)?),
+            Location::Registry(reference) => {
+                Box::new(open_repository(reference, Access::Push, &self.options)?)
+            }
+            Location::LayoutTar { .. } | Location::DockerArchive { .. } => {
+                let message = format!(
+                    "cannot attach to {location}: an archive is written once; attach to a layout or a registry, and copy \
+                     with `--referrers`"
+                );
+                return Err(message.into());
+            }
+        })
+    }
+
     fn folder(&self, path: &Path) -> Result<Looked, Box<dyn Error>> {
         let root = Root::open(path, Links::Refuse).map_err(image::Error::from)?;
         let mut scan = root.scan();
         let mut collector = Collector::new(self.digests);
+        let name = name_of(path);
+        let reading = self.reading(&name, None);
         while let Some(entry) = scan.next() {
             self.check()?;
             let entry = entry.map_err(image::Error::from)?;
             if matches!(entry.kind, Kind::File { .. }) {
                 let mut file = scan.open().map_err(image::Error::from)?;
-                collector.entry(entry, &mut file)?;
+                collector.entry(entry, &mut reading.of(&mut file))?;
             } else {
                 collector.entry(entry, &mut io::empty())?;
             }
         }
-        let origin = Origin { name: name_of(path), ..Origin::default() };
-        Ok(Looked { origin, inventory: collector.finish() })
+        let origin = Origin { name, ..Origin::default() };
+        Ok(Looked { origin, inventory: collector.finish()?, location: None })
     }
 
     fn tar(&self, path: &Path) -> Result<Looked, Box<dyn Error>> {
         let file = File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
-        let (inventory, digest, size) = read_tree(file, self.digests, self.interrupt.flag())?;
+        let length = file.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len());
+        let name = name_of(path);
+        let reading = self.reading(&name, length);
+        let (inventory, digest, size) = read_tree(reading.of(file), self.digests, self.interrupt.flag())?;
         // A tar of an image holds the image, not a tree.
         let has = |name: &[u8]| EntryPath::parse(name).is_ok_and(|name| inventory.file(&name).is_some());
         if has(b"oci-layout") || (has(b"manifest.json") && !has(b"etc") && !has(b"usr")) {
             return self.image(&Location::LayoutTar { path: path.to_owned(), tag: None });
         }
-        let origin = Origin { name: name_of(path), digest: Some(digest), stored: Some(size), image: None };
-        Ok(Looked { origin, inventory })
+        let origin = Origin { name, digest: Some(digest), stored: Some(size), image: None };
+        Ok(Looked { origin, inventory, location: None })
     }
 
     fn image(&self, location: &Location) -> Result<Looked, Box<dyn Error>> {
@@ -112,14 +136,21 @@ impl<'a> Look<'a> {
             Some(platform) => Image::find(&opened, opened.root(), platform)?,
             None => Image::find_any(&opened, opened.root(), &this_machine())?,
         };
-        let (inventory, layers) = read_image(&opened, &image, self.digests, self.interrupt.flag())?;
+        let name = location.to_string();
+        let reading = self.reading(&name, Some(image.manifest.layers.iter().map(|layer| layer.size).sum()));
+        let blobs = reading.of_blobs(&opened);
+        let (inventory, layers) = read_image(&blobs, &image, self.digests, self.interrupt.flag())?;
         let origin = Origin {
-            name: location.to_string(),
+            name,
             digest: Some(image.descriptor.digest),
             stored: None,
             image: Some((image, layers)),
         };
-        Ok(Looked { origin, inventory })
+        Ok(Looked { origin, inventory, location: Some(location.clone()) })
+    }
+
+    fn reading(&self, name: &str, total: Option<u64>) -> Reading {
+        Reading::new(Arc::clone(&self.shown), name.to_owned(), total)
     }
 
     fn check(&self) -> Result<(), image::Error> {
@@ -135,7 +166,9 @@ fn this_machine() -> Platform {
 fn in_source(source: &str, error: Box<dyn Error>) -> Box<dyn Error> {
     match error.downcast::<image::Error>() {
         Ok(error) => match *error {
-            image::Error::Tree(error) => Box::new(Unreadable { source: source.to_owned(), error }),
+            error @ (image::Error::Tree(_) | image::Error::Add { .. } | image::Error::TooLarge { .. }) => {
+                Box::new(Unreadable { source: source.to_owned(), error })
+            }
             other => Box::new(other),
         },
         Err(other) => other,
@@ -146,7 +179,7 @@ fn in_source(source: &str, error: Box<dyn Error>) -> Box<dyn Error> {
 #[derive(Debug)]
 struct Unreadable {
     source: String,
-    error: tree::Error,
+    error: image::Error,
 }
 
 impl std::fmt::Display for Unreadable {

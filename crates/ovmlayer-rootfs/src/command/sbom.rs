@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use image::inventory::Digests;
 use image::sbom::{Form, Subject};
-use image::{Layout, Location};
 
 use super::look::{Look, Looked};
 use crate::cli::{Cli, Sbom};
@@ -18,7 +17,8 @@ pub(crate) fn run(cli: &Cli, sbom: &Sbom) -> Result<ExitCode, Box<dyn Error>> {
         Form::CycloneDx => Digests::Sha256,
     };
     let how = (&sbom.choice, &sbom.registries, &sbom.network);
-    let looked = Look::new(cli, how, &[&sbom.source], digests)?.at(&sbom.source)?;
+    let look = Look::new(cli, how, &[&sbom.source], digests)?;
+    let looked = look.at(&sbom.source)?;
     let subject = Subject {
         name: short_name(&looked.origin.name),
         digest: looked.origin.digest,
@@ -28,7 +28,7 @@ pub(crate) fn run(cli: &Cli, sbom: &Sbom) -> Result<ExitCode, Box<dyn Error>> {
     };
     let document = sbom.format.document(&subject, &looked.inventory);
     match &sbom.output {
-        _ if sbom.attach => attach(sbom, &looked, &document)?,
+        _ if sbom.attach => attach(sbom, &look, &looked, &document)?,
         Some(path) => output::write(path, &document)?,
         None => printer::result(String::from_utf8_lossy(&document).trim_end()),
     }
@@ -36,17 +36,13 @@ pub(crate) fn run(cli: &Cli, sbom: &Sbom) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Puts the document beside the image that it is about.
-fn attach(sbom: &Sbom, looked: &Looked, document: &[u8]) -> Result<(), Box<dyn Error>> {
-    let path = match sbom.source.parse() {
-        Ok(Location::Layout { path, .. }) => path,
-        _ => sbom.source.clone().into(),
-    };
-    let Some((image, _)) = &looked.origin.image else {
+fn attach(sbom: &Sbom, look: &Look<'_>, looked: &Looked, document: &[u8]) -> Result<(), Box<dyn Error>> {
+    let (Some((image, _)), Some(location)) = (&looked.origin.image, &looked.location) else {
         return Err(format!("cannot attach to {}: it is not an image", sbom.source).into());
     };
-    let layout = Layout::open(&path)?;
+    let target = look.target(location)?;
     let kind = sbom.format.media_type();
-    let attached = image::attach(&layout, &image.descriptor, kind, document, BTreeMap::new())?;
+    let attached = image::attach(&*target, &image.descriptor, kind, document, BTreeMap::new())?;
     printer::result(&attached.digest_text());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `pull`, `push`, `copy`: images from one place to another.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,12 +9,12 @@ use http::Cancel;
 use image::build::{DockerTar, OciTar};
 use image::copy::{Copied, Options as CopyOptions, copy};
 use image::registry::{Access, Options, Repository, open_repository};
-use image::{Layout, Location, Reference, Source, Target};
+use image::{Layout, Location, Reference, Source, Target, signing};
 use recipe::build::Interrupt;
 use serde_json::json;
 
 use super::registries::{self, Opened};
-use crate::cli::{Cli, Copy, Network, Parts, Pull, Push, Registries};
+use crate::cli::{Cli, Copy, Network, Parts, Pull, Push, Registries, Signing};
 use crate::progress::{Shown, Transfer};
 use crate::{printer, signals};
 
@@ -22,45 +23,31 @@ const LATEST: &str = "latest";
 
 pub(crate) fn pull(cli: &Cli, pull: &Pull) -> Result<ExitCode, Box<dyn Error>> {
     let source = Location::Registry(pull.source.clone());
-    let work = Work {
-        cli,
-        parts: &pull.parts,
-        jobs: pull.jobs.jobs,
-        registries: &pull.registries,
-        network: &pull.network,
-    };
-    work.run(&source, std::slice::from_ref(&pull.target))
+    let (jobs, registries, network) = (pull.jobs.jobs, &pull.registries, &pull.network);
+    let work = Work { parts: &pull.parts, signing: None, jobs, registries, network };
+    work.run(cli, &source, std::slice::from_ref(&pull.target))
 }
 
 pub(crate) fn push(cli: &Cli, push: &Push) -> Result<ExitCode, Box<dyn Error>> {
     let targets: Vec<Location> = push.targets.iter().cloned().map(Location::Registry).collect();
-    let work = Work {
-        cli,
-        parts: &push.parts,
-        jobs: push.jobs.jobs,
-        registries: &push.registries,
-        network: &push.network,
-    };
-    work.run(&push.source, &targets)
+    let (jobs, registries, network) = (push.jobs.jobs, &push.registries, &push.network);
+    let work = Work { parts: &push.parts, signing: Some(&push.signing), jobs, registries, network };
+    work.run(cli, &push.source, &targets)
 }
 
 pub(crate) fn copy_image(cli: &Cli, copy: &Copy) -> Result<ExitCode, Box<dyn Error>> {
-    let work = Work {
-        cli,
-        parts: &copy.parts,
-        jobs: copy.jobs.jobs,
-        registries: &copy.registries,
-        network: &copy.network,
-    };
-    work.run(&copy.source, std::slice::from_ref(&copy.target))
+    let (jobs, registries, network) = (copy.jobs.jobs, &copy.registries, &copy.network);
+    let work = Work { parts: &copy.parts, signing: None, jobs, registries, network };
+    work.run(cli, &copy.source, std::slice::from_ref(&copy.target))
 }
 
-struct Work<'a> {
-    cli: &'a Cli,
-    parts: &'a Parts,
-    jobs: u16,
-    registries: &'a Registries,
-    network: &'a Network,
+/// How images are sent.
+pub(super) struct Work<'a> {
+    pub(super) parts: &'a Parts,
+    pub(super) signing: Option<&'a Signing>,
+    pub(super) jobs: u16,
+    pub(super) registries: &'a Registries,
+    pub(super) network: &'a Network,
 }
 
 /// One place that is written to, and the tags that the image gets there.
@@ -70,20 +57,39 @@ struct Place {
 }
 
 impl Work<'_> {
-    fn run(&self, source: &Location, targets: &[Location]) -> Result<ExitCode, Box<dyn Error>> {
+    fn run(&self, cli: &Cli, source: &Location, targets: &[Location]) -> Result<ExitCode, Box<dyn Error>> {
         let interrupt = Interrupt::new()?;
         signals::watch(&interrupt)?;
+        let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
+        let sent = self.send(source, targets, &interrupt, &shown);
+        shown.finish();
+        print(&sent?, cli.json)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Sends the image at `source` to all `targets`, and signs it there.
+    pub(super) fn send(
+        &self,
+        source: &Location,
+        targets: &[Location],
+        interrupt: &Interrupt,
+        shown: &Arc<Shown>,
+    ) -> Result<Vec<Sent>, Box<dyn Error>> {
+        let signer =
+            self.signing.and_then(|signing| signing.sign.as_deref()).map(Signer::find).transpose()?;
         let cancel = Cancel::from_flag(Arc::clone(interrupt.flag()));
         let places = places(source, targets)?;
-        let shown = Arc::new(Shown::new(self.cli.progress, self.cli.verbose));
-        let events = Arc::new(Transfer::new(Arc::clone(&shown)));
+        let events = Arc::new(Transfer::new(Arc::clone(shown)));
         let locations: Vec<&Location> = targets.iter().chain([source]).collect();
         let options =
             registries::options(self.registries, self.network, &locations, Arc::clone(&events) as _, cancel)?;
-        let copied = self.copy_all(source, &places, &options, &events);
-        shown.finish();
-        print(&places, &copied?, self.cli.json)?;
-        Ok(ExitCode::SUCCESS)
+        let done = self.copy_all(source, &places, &options, &events)?;
+        let sent: Vec<Sent> =
+            places.into_iter().zip(done).map(|(place, copied)| Sent { place, copied }).collect();
+        if let Some(signer) = signer {
+            sent.iter().try_for_each(|sent| signer.sign(sent))?;
+        }
+        Ok(sent)
     }
 
     fn copy_all(
@@ -197,29 +203,40 @@ impl Place {
     }
 }
 
-fn print(places: &[Place], done: &[Copied], json: bool) -> Result<(), serde_json::Error> {
+/// What was written where.
+pub(super) struct Sent {
+    place: Place,
+    copied: Copied,
+}
+
+/// Signs what is in registries.
+struct Signer<'a> {
+    program: PathBuf,
+    key: Option<&'a str>,
+}
+
+impl<'a> Signer<'a> {
+    /// Finds the program before anything is sent. An empty `key` is none.
+    fn find(key: &'a str) -> Result<Self, Box<dyn Error>> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = signing::find(&path)
+            .ok_or("there is no `cosign` in PATH, which signs: install it, or leave out `--sign`")?;
+        Ok(Self { program, key: Some(key).filter(|key| !key.is_empty()) })
+    }
+
+    fn sign(&self, sent: &Sent) -> Result<(), Box<dyn Error>> {
+        let Location::Registry(reference) = &sent.place.location else { return Ok(()) };
+        Ok(signing::sign(&self.program, &reference.with_digest(sent.copied.root.digest), self.key)?)
+    }
+}
+
+pub(super) fn print(sent: &[Sent], json: bool) -> Result<(), serde_json::Error> {
     if json {
-        let list: Vec<_> = places
-            .iter()
-            .zip(done)
-            .map(|(place, copied)| {
-                json!({
-                    "names": place.names(),
-                    "digest": copied.root.digest_text(),
-                    "mediaType": copied.root.media_type,
-                    "size": copied.root.size,
-                    "sent": copied.sent,
-                    "skipped": copied.skipped,
-                    "mounted": copied.mounted,
-                    "manifests": copied.manifests,
-                    "referrers": copied.referrers,
-                })
-            })
-            .collect();
+        let list: Vec<_> = sent.iter().map(in_json).collect();
         printer::result(&serde_json::to_string_pretty(&list)?);
         return Ok(());
     }
-    for (place, copied) in places.iter().zip(done) {
+    for Sent { place, copied } in sent {
         for name in place.names() {
             printer::result(&format!("{name}  {}", copied.root.digest_text()));
         }
@@ -230,4 +247,18 @@ fn print(places: &[Place], done: &[Copied], json: bool) -> Result<(), serde_json
         ));
     }
     Ok(())
+}
+
+fn in_json(Sent { place, copied }: &Sent) -> serde_json::Value {
+    json!({
+        "names": place.names(),
+        "digest": copied.root.digest_text(),
+        "mediaType": copied.root.media_type,
+        "size": copied.root.size,
+        "sent": copied.sent,
+        "skipped": copied.skipped,
+        "mounted": copied.mounted,
+        "manifests": copied.manifests,
+        "referrers": copied.referrers,
+    })
 }

@@ -12,7 +12,8 @@ use super::Shown;
 /// The events of transfers, shown in the form of the program's others.
 pub(crate) struct Transfer {
     shown: Arc<Shown>,
-    counts: Mutex<Counts>,
+    /// None where how far it is is shown in another way.
+    counts: Option<Mutex<Counts>>,
 }
 
 struct Counts {
@@ -30,13 +31,24 @@ impl Transfer {
     pub(crate) fn new(shown: Arc<Shown>) -> Self {
         let last = Instant::now();
         let counts = Counts { blobs: 0, done: 0, bytes: 0, received: 0, sent: 0, spared: 0, last };
-        Self { shown, counts: Mutex::new(counts) }
+        Self { shown, counts: Some(Mutex::new(counts)) }
+    }
+
+    /// Shows what is tried again and nothing else.
+    pub(crate) fn troubles(shown: Arc<Shown>) -> Self {
+        Self { shown, counts: None }
     }
 }
 
 impl Events for Transfer {
     fn event(&self, event: &Event<'_>) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Event::Retrying { what, failure } = event {
+            let json = json!({"event": "retrying", "what": what, "failure": failure});
+            self.shown.tell(&format!("trying again with {what}: {failure}"), &json);
+            return;
+        }
+        let Some(counts) = &self.counts else { return };
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Planned { blobs, bytes } => {
                 counts.blobs += blobs;
@@ -49,11 +61,6 @@ impl Events for Transfer {
                 if *outcome != Outcome::Sent {
                     counts.spared += blob.size;
                 }
-            }
-            Event::Retrying { what, failure } => {
-                let json = json!({"event": "retrying", "what": what, "failure": failure});
-                self.shown.tell(&format!("trying again with {what}: {failure}"), &json);
-                return;
             }
             _ => return,
         }

@@ -17,7 +17,7 @@ pub enum Format {
 
 /// The libraries' versions, as `Cargo.lock` has them; a test holds them to it. They are part of [`Format::id`], because
 /// another version may give other bytes.
-const ZLIB_RS: &str = "0.6.8";
+const LIBDEFLATE_SYS: &str = "1.26.1";
 const LIBLZMA_SYS: &str = "0.4.9";
 const ZSTD_SYS: &str = "2.1.3+zstd.1.5.7";
 
@@ -59,7 +59,7 @@ impl Format {
     pub fn id(self) -> String {
         match self {
             Format::Plain => "plain".to_owned(),
-            Format::Gzip => format!("gzip-{}-1MiB zlib-rs {ZLIB_RS}", super::gzip::LEVEL),
+            Format::Gzip => format!("gzip-{}-1MiB libdeflate-sys {LIBDEFLATE_SYS}", super::gzip::LEVEL),
             Format::Xz => format!("xz-{}-16MiB liblzma-sys {LIBLZMA_SYS}", super::encode::XZ_LEVEL),
             Format::Zstd => format!("zstd-{}-mt zstd-sys {ZSTD_SYS}", super::encode::ZSTD_LEVEL),
         }
@@ -105,7 +105,9 @@ mod tests {
     #[test]
     fn versions_are_those_of_the_lock_file() {
         let lock = include_str!("../../../../Cargo.lock");
-        for (name, version) in [("zlib-rs", ZLIB_RS), ("liblzma-sys", LIBLZMA_SYS), ("zstd-sys", ZSTD_SYS)] {
+        for (name, version) in
+            [("libdeflate-sys", LIBDEFLATE_SYS), ("liblzma-sys", LIBLZMA_SYS), ("zstd-sys", ZSTD_SYS)]
+        {
             let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
             assert!(
                 lock.contains(&entry),

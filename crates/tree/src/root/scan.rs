@@ -60,11 +60,13 @@ struct Current {
     has_whiteouts: bool,
     /// The file's identity, when this is the first of several names.
     first_of: Option<Identity>,
+    /// When its status last changed.
+    status_changed: (i64, u32),
 }
 
 impl Current {
     fn new(name: Vec<u8>, path: EntryPath) -> Current {
-        Current { name, path, enter: false, has_whiteouts: false, first_of: None }
+        Current { name, path, enter: false, has_whiteouts: false, first_of: None, status_changed: (0, 0) }
     }
 }
 
@@ -97,6 +99,13 @@ impl Scan<'_> {
             }
             _ => self.root.open_file(&EntryPath::ROOT),
         }
+    }
+
+    /// When anything about the inode of the entry that was returned last was changed last, in seconds since 1970 and
+    /// nanoseconds (`st_ctime`, inode(7)). Unlike the time of modification nobody can set it.
+    #[must_use]
+    pub fn status_changed(&self) -> (i64, u32) {
+        self.current.as_ref().map_or((0, 0), |current| current.status_changed)
     }
 
     /// Leaves out the entry that was returned last: what is beneath it is not returned, and if it was a file with further
@@ -166,6 +175,7 @@ impl Scan<'_> {
         }
         let mut kind = read::kind(parent, &current.name, &status).map_err(fail)?;
         let mut metadata = read::metadata(parent, &current.name, &status, self.marks).map_err(fail)?;
+        current.status_changed = (status.stx_ctime.tv_sec, status.stx_ctime.tv_nsec);
         let mut noted = Noted::default();
         if let Some(marks) = self.marks
             && !metadata.xattrs.is_empty()

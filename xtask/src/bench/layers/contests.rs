@@ -8,8 +8,9 @@ use std::process::Command;
 use serde_json::json;
 
 use super::stage::{Stage, make};
-use super::{Commands, Contest, Entrant, Outcome, quietly};
 use crate::Error;
+use crate::bench::contest::{Commands, Contest, Entrant, Outcome, nothing, words};
+use crate::bench::timing::quietly;
 
 /// Depths of stacks, the rootfs not counted; with it the last one reaches the kernel's limit of 500 lower layers.
 const DEPTHS: [usize; 4] = [1, 10, 100, 500];
@@ -17,46 +18,33 @@ const DEPTHS: [usize; 4] = [1, 10, 100, 500];
 /// Sets up and measures the contests with `only` in their name, one after the other.
 pub(super) fn all(
     stage: &Stage,
+    runs: usize,
     only: Option<&str>,
     mut measure: impl FnMut(Contest) -> Result<Vec<Outcome>, Error>,
 ) -> Result<Vec<Outcome>, Error> {
     let wanted = |name: &str| only.is_none_or(|text| name.contains(text));
+    // What takes seconds is done a tenth as often, and three times at least.
+    let few = (runs / 10).max(3);
     let mut outcomes = Vec::new();
     if wanted("run") {
-        outcomes.extend(measure(run_true(stage)?)?);
+        outcomes.extend(measure(run_true(stage, runs)?)?);
     }
     if wanted("merge") {
         let names = stage.layers("deep", DEPTHS[DEPTHS.len() - 1])?;
         for depth in DEPTHS {
-            outcomes.extend(measure(merge(stage, &names[..depth]))?);
+            outcomes.extend(measure(merge(stage, runs, &names[..depth]))?);
         }
     }
     if wanted("export") || wanted("import") {
         set_large_tree(stage)?;
-        outcomes.extend(measure(export(stage)?)?);
-        outcomes.extend(measure(import(stage))?);
+        outcomes.extend(measure(export(stage, few)?)?);
+        outcomes.extend(measure(import(stage, few))?);
     }
     if wanted("list") {
         stage.layers("many", 10_000)?;
-        outcomes.extend(measure(list(stage))?);
+        outcomes.extend(measure(list(stage, runs))?);
     }
     Ok(outcomes)
-}
-
-/// Nothing to do before.
-fn nothing() -> Commands {
-    Box::new(Vec::new)
-}
-
-/// A program that gets these words every time.
-fn words(program: &str, arguments: &[&str]) -> Commands {
-    let (program, arguments) = (program.to_owned(), arguments.iter().map(|word| (*word).to_owned()));
-    let arguments: Vec<String> = arguments.collect();
-    Box::new(move || {
-        let mut command = Command::new(&program);
-        command.args(&arguments);
-        vec![command]
-    })
 }
 
 /// One of our verbs after the other.
@@ -81,7 +69,7 @@ fn text(path: &Path) -> String {
 }
 
 /// All programs run in the same merged root.
-fn run_true(stage: &Stage) -> Result<Contest, Error> {
+fn run_true(stage: &Stage, rounds: usize) -> Result<Contest, Error> {
     let point = "bench-run";
     let names = stage.layers("run", 3)?;
     let layers = names.iter().flat_map(|name| ["-l", name]);
@@ -92,12 +80,13 @@ fn run_true(stage: &Stage) -> Result<Contest, Error> {
     let merged_point = format!("--merged-point={point}");
     Ok(Contest {
         situation: "run `true` in 3 layers".to_owned(),
-        long: false,
+        rounds,
         entrants: vec![
             Entrant {
                 program: "ovmlayer",
                 before: nothing(),
                 timed: ours(stage, vec![strings(&["run", "--all-devices", &merged_point, "true"])]),
+                makes: None,
             },
             Entrant {
                 program: "bubblewrap",
@@ -117,16 +106,19 @@ fn run_true(stage: &Stage) -> Result<Contest, Error> {
                         "true",
                     ],
                 ),
+                makes: None,
             },
             Entrant {
                 program: "unshare and chroot",
                 before: nothing(),
                 timed: words("unshare", &["--mount", "--pid", "--fork", "chroot", &merged, "true"]),
+                makes: None,
             },
             Entrant {
                 program: "runc",
                 before: nothing(),
                 timed: words("runc", &["run", "--bundle", &bundle, "bench-run"]),
+                makes: None,
             },
         ],
     })
@@ -157,7 +149,7 @@ fn bundle(stage: &Stage, merged: &str) -> Result<String, Error> {
     Ok(text(&folder))
 }
 
-fn merge(stage: &Stage, names: &[String]) -> Contest {
+fn merge(stage: &Stage, rounds: usize, names: &[String]) -> Contest {
     let point = "bench-merge";
     let mut merge = strings(&["merge"]);
     for name in names {
@@ -166,11 +158,12 @@ fn merge(stage: &Stage, names: &[String]) -> Contest {
     merge.extend(strings(&["-m", point]));
     Contest {
         situation: format!("merge and unmerge, {} layers", names.len()),
-        long: false,
+        rounds,
         entrants: vec![Entrant {
             program: "ovmlayer",
             before: nothing(),
             timed: ours(stage, vec![merge, strings(&["unmerge", point])]),
+            makes: None,
         }],
     }
 }
@@ -185,7 +178,7 @@ fn set_large_tree(stage: &Stage) -> Result<(), Error> {
     quietly(copy.arg(&large).arg("large:/"))
 }
 
-fn export(stage: &Stage) -> Result<Contest, Error> {
+fn export(stage: &Stage, rounds: usize) -> Result<Contest, Error> {
     let large = text(&stage.path("large"));
     let (archive, tar) = (text(&stage.path("large.ovm.tar")), text(&stage.path("large.gnu.tar")));
     let container = buildah_container(stage)?;
@@ -196,27 +189,31 @@ fn export(stage: &Stage) -> Result<Contest, Error> {
     let repacked = format!("{}:large", text(&stage.path("umoci-image")));
     Ok(Contest {
         situation: "export 1 GB in 50,000 files".to_owned(),
-        long: true,
+        rounds,
         entrants: vec![
             Entrant {
                 program: "ovmlayer",
                 before: words("sync", &[]),
                 timed: ours(stage, vec![strings(&["export", "-l", "large", "-dest", &archive])]),
+                makes: None,
             },
             Entrant {
                 program: "GNU tar",
                 before: words("sync", &[]),
                 timed: words("tar", &["--create", "--xattrs", "--file", &tar, "--directory", &large, "."]),
+                makes: None,
             },
             Entrant {
                 program: "buildah commit",
                 before: words("sync", &[]),
                 timed: words("buildah", &commit),
+                makes: None,
             },
             Entrant {
                 program: "umoci repack (gzip)",
                 before: words("sync", &[]),
                 timed: words("umoci", &["repack", "--image", &repacked, &umoci]),
+                makes: None,
             },
         ],
     })
@@ -224,7 +221,7 @@ fn export(stage: &Stage) -> Result<Contest, Error> {
 
 /// Runs after [`export`], whose archives it reads. Every round has a new target: the file system avoids the inodes of 50,000
 /// files that were just removed, and would slow down whoever comes next.
-fn import(stage: &Stage) -> Contest {
+fn import(stage: &Stage, rounds: usize) -> Contest {
     let (archive, tar) = (text(&stage.path("large.ovm.tar")), text(&stage.path("large.gnu.tar")));
     let (program, home) = (text(Path::new(stage.ours(&[]).get_program())), text(&stage.path("home")));
     let target = |name: &str| format!("{}-{ROUND}", text(&stage.path(name)));
@@ -237,11 +234,15 @@ fn import(stage: &Stage) -> Contest {
     let layout = format!("oci:{}:large", text(&stage.path("buildah-image")));
     let image = format!("{}:large", text(&stage.path("umoci-image")));
     let storage = format!("--storage-driver overlay --root '{pulled}' --runroot '{pulled}-run'");
-    let entrant =
-        |program, script: String| Entrant { program, before: words("sync", &[]), timed: in_rounds(script) };
+    let entrant = |program, script: String| Entrant {
+        program,
+        before: words("sync", &[]),
+        timed: in_rounds(script),
+        makes: None,
+    };
     Contest {
         situation: "import 1 GB in 50,000 files".to_owned(),
-        long: true,
+        rounds,
         entrants: vec![
             entrant(
                 "ovmlayer",
@@ -272,14 +273,15 @@ fn in_rounds(script: String) -> Commands {
     })
 }
 
-fn list(stage: &Stage) -> Contest {
+fn list(stage: &Stage, rounds: usize) -> Contest {
     Contest {
         situation: "list 10,000 layers".to_owned(),
-        long: false,
+        rounds,
         entrants: vec![Entrant {
             program: "ovmlayer",
             before: nothing(),
             timed: ours(stage, vec![strings(&["list", "layers"])]),
+            makes: None,
         }],
     }
 }

@@ -1,9 +1,6 @@
 //! The section with the results.
 
-use std::time::Duration;
-
-use super::Outcome;
-use super::spread;
+use crate::bench::contest::{Outcome, table};
 use crate::machine;
 
 /// The section's heading.
@@ -19,31 +16,9 @@ pub(super) fn section(outcomes: &[Outcome]) -> String {
         ("buildah", &["--version"]),
         ("umoci", &["--version"]),
     ]));
-    page.push_str("\n| situation | program | median | least – most | runs | against ours |\n");
-    page.push_str("| --- | --- | --- | --- | --- | --- |\n");
-    for outcome in outcomes {
-        page.push_str(&row(outcome, outcomes));
-    }
+    page.push_str(&table(outcomes));
     page.push_str(METHOD);
     page
-}
-
-fn row(outcome: &Outcome, all: &[Outcome]) -> String {
-    let Some((median, least, most)) = spread(&outcome.times) else { return String::new() };
-    // The first of a situation is ours.
-    let ours = all.iter().find(|other| other.situation == outcome.situation);
-    let ratio = ours
-        .and_then(|ours| spread(&ours.times))
-        .map_or_else(String::new, |(ours, ..)| format!("{:.2}×", median.as_secs_f64() / ours.as_secs_f64()));
-    let [median, least, most] =
-        [median, least, most].map(|time| format!("{:.1} ms", time.as_secs_f64() * 1e3));
-    let (situation, program, runs) = (&outcome.situation, outcome.program, outcome.times.len());
-    format!("| {situation} | {program} | {median} | {least} – {most} | {runs} | {ratio} |\n")
-}
-
-/// A time, of which most here are short.
-pub(super) fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
 const METHOD: &str = "

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use testkit::Random;
 
-use super::quietly;
 use crate::Error;
+use crate::bench::timing::quietly;
 use crate::step::root;
 
 /// How many files the large tree has, and how many bytes in all.

@@ -73,6 +73,14 @@ impl Files {
         Ok(self.children(parent).and_then(|children| children.get(name)).map(|child| child.node))
     }
 
+    /// Where an entry `path` goes: its name without links on the way.
+    pub(crate) fn real_path(&self, path: &EntryPath) -> Result<EntryPath, LayerProblem> {
+        let Some(name) = path.file_name() else { return Ok(EntryPath::ROOT) };
+        let mut names = self.resolve(&path.parent().unwrap_or_default())?;
+        names.push(name.to_vec());
+        Ok(EntryPath::parse(&names.join(&b'/'))?)
+    }
+
     fn walk_down(&self, names: &[Vec<u8>]) -> Option<Id> {
         names.iter().try_fold(ROOT, |id, name| Some(self.children(id)?.get(&name[..])?.node))
     }

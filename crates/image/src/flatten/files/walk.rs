@@ -9,11 +9,11 @@ use super::{Child, Files, Id, ROOT, What};
 
 /// One entry on the way.
 #[derive(Debug)]
-pub(in crate::flatten) struct Step {
+pub(crate) struct Step {
     /// The entry; a hard link when the file has been met under another name.
-    pub(in crate::flatten) entry: Entry,
+    pub(crate) entry: Entry,
     /// Where the contents of a file are.
-    pub(in crate::flatten) offset: u64,
+    pub(crate) offset: u64,
 }
 
 /// What is still to come of a directory.
@@ -25,7 +25,7 @@ struct Level<'a> {
 impl Files {
     /// Calls `visit` with every entry in path order, the root first, but for those that `leave_out` names and what is
     /// beneath them.
-    pub(in crate::flatten) fn walk<E>(
+    pub(crate) fn walk<E>(
         &self,
         leave_out: &dyn Fn(&EntryPath) -> bool,
         mut visit: impl FnMut(Step) -> Result<(), E>,

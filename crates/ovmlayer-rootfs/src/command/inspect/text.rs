@@ -15,12 +15,12 @@ pub(super) fn of(inspection: &Inspection) -> String {
     packages(&mut text, inspection);
     let rows = inspection.largest_directories.iter();
     let rows: Vec<_> = rows.map(|row| [size(row.bytes), format!("{}/", row.path)]).collect();
-    table(&mut text, "Fullest directories", &rows);
+    table(&mut text, "Fullest directories", First::Size, &rows);
     let rows = inspection.largest_files.iter();
     let rows: Vec<_> = rows
         .map(|row| [size(row.bytes), row.path.clone(), row.package.clone().unwrap_or_default()])
         .collect();
-    table(&mut text, "Largest files", &rows);
+    table(&mut text, "Largest files", First::Size, &rows);
     text
 }
 
@@ -48,7 +48,7 @@ fn head(text: &mut String, inspection: &Inspection) {
     if let Some(digest) = &inspection.digest {
         facts.push(["digest".to_owned(), digest.clone()]);
     }
-    columns(text, "", &facts);
+    columns(text, First::Word, "", &facts);
 }
 
 fn image(text: &mut String, image: &ImageFacts) {
@@ -70,7 +70,7 @@ fn image(text: &mut String, image: &ImageFacts) {
     facts.extend(said.map(|(name, value)| [name.to_owned(), value]));
     facts.extend(config.env.iter().map(|variable| ["environment".to_owned(), variable.clone()]));
     facts.extend(config.labels.iter().map(|(name, value)| ["label".to_owned(), format!("{name}={value}")]));
-    columns(text, "", &facts);
+    columns(text, First::Word, "", &facts);
     let rows: Vec<_> = image
         .layers
         .iter()
@@ -83,53 +83,65 @@ fn image(text: &mut String, image: &ImageFacts) {
                 format!("{} stored", size(layer.size)),
                 format!("{} files{removed}", layer.files),
                 digest,
-                layer.created_by.clone().unwrap_or_default(),
+                short(layer.created_by.as_deref().unwrap_or_default()),
             ]
         })
         .collect();
-    table(text, "Layers, the lowest first", &rows);
+    table(text, "Layers, the lowest first", First::Size, &rows);
 }
 
 fn packages(text: &mut String, inspection: &Inspection) {
-    let rows: Vec<_> = inspection
-        .packages
+    let (parts, wholes): (Vec<_>, Vec<_>) =
+        inspection.packages.iter().partition(|package| package.part_of.is_some() && package.bytes == 0);
+    let rows: Vec<_> = wholes
         .iter()
         .map(|package| {
-            [
-                size(package.bytes),
-                package.ecosystem.to_string(),
-                package.name.clone(),
-                package.version.clone(),
-                package.part_of.as_ref().map(|whole| format!("in {whole}")).unwrap_or_default(),
-            ]
+            let name = package.name.clone();
+            [size(package.bytes), package.ecosystem.to_string(), name, package.version.clone()]
         })
         .collect();
-    table(text, &format!("Packages ({})", rows.len()), &rows);
+    table(text, &format!("Packages ({})", rows.len()), First::Size, &rows);
     if inspection.unowned.files > 0 {
         let share = &inspection.unowned;
         let _ = writeln!(text, "  and {} in {} files that are no package's", size(share.bytes), share.files);
     }
+    let rows: Vec<_> = parts
+        .iter()
+        .map(|package| {
+            let whole = format!("in {}", package.part_of.as_deref().unwrap_or_default());
+            [package.ecosystem.to_string(), package.name.clone(), package.version.clone(), whole]
+        })
+        .collect();
+    table(text, &format!("Packages that these bring ({})", rows.len()), First::Word, &rows);
 }
 
 /// A title and the rows, when there are any.
-fn table<const N: usize>(text: &mut String, title: &str, rows: &[[String; N]]) {
+fn table<const N: usize>(text: &mut String, title: &str, first: First, rows: &[[String; N]]) {
     if !rows.is_empty() {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "\n{title}");
-        columns(text, "  ", rows);
+        columns(text, first, "  ", rows);
     }
 }
 
-/// Rows whose columns are below each other; sizes, which come first, to the right.
-fn columns<const N: usize>(text: &mut String, indent: &str, rows: &[[String; N]]) {
+/// What stands in the first column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    Size,
+    Word,
+}
+
+/// Rows whose columns are below each other; sizes stand to the right.
+fn columns<const N: usize>(text: &mut String, first: First, indent: &str, rows: &[[String; N]]) {
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.clone().map(|cell| plain(&cell))).collect();
     let widths: Vec<usize> =
         (0..N).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
     for row in rows {
         let mut line = indent.to_owned();
         for (number, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let is_size = number == 0 && !indent.is_empty();
-            let _ = if is_size { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:width$}  ") };
+            let to_the_right = number == 0 && first == First::Size;
+            let _ =
+                if to_the_right { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:width$}  ") };
         }
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -137,6 +149,15 @@ fn columns<const N: usize>(text: &mut String, indent: &str, rows: &[[String; N]]
 
 fn size(bytes: u64) -> String {
     BinaryBytes(bytes).to_string()
+}
+
+/// The beginning of what may be a whole script; the JSON has all of it.
+fn short(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Without what a terminal would obey.

@@ -1,0 +1,1 @@
+module.exports = { main: (inputs) => ({ seen: inputs.a }), other: () => ({ seen: "other" }) };

@@ -1,0 +1,3 @@
+export default async function (inputs) {
+  return { b: inputs.a + 1 };
+}

@@ -1,0 +1,4 @@
+export default function (): number {
+  const x: = 1;
+  return x;
+}
