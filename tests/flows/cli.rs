@@ -64,9 +64,9 @@ fn check_names_every_mistake_at_its_place() {
     let expected = [
         ":3:9: the task `self::nothing` is not there; looked for ",
         ":8:16: `concurrency` must be a whole number from -2147483648 to 2147483647, not the text `2`",
-        ":10:36: there is no node `q` in this flow",
+        ":10:35: there is no node `q` in this flow",
         ":11:5: the block of node `b` has no input `more`",
-        ":13:76: `=` is no operator; there are `==`",
+        ":13:78: `=` is no operator; there are `==`",
     ];
     for part in expected {
         assert!(found.contains(part), "{part}\n{found}");
@@ -145,7 +145,7 @@ fn values_are_kept_for_the_next_run() {
     assert_eq!(start["start_nodes"], json!(["c"]));
     succeed(&stage, &["cache", "clear"]);
     let run = stage.run(&flow, &["--nodes", "c", "--use-cache"]);
-    assert_eq!(run.outcome["nodes"].as_object().map(|nodes| nodes.len()), Some(3), "{}", run.stderr);
+    assert_eq!(run.outcome["nodes"].as_object().map(serde_json::Map::len), Some(3), "{}", run.stderr);
 }
 
 #[test]

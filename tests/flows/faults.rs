@@ -111,7 +111,9 @@ fn a_killed_executor_or_supervisor_is_an_error_of_its_blocks() {
             let_run(&child, moment.max(Duration::from_millis(5)));
             killed = processes_with(&stage, word);
         }
-        killed.iter().for_each(|pid| drop(kill_process(*pid, Signal::KILL)));
+        for pid in killed {
+            let _ = kill_process(pid, Signal::KILL);
+        }
         let (_, run) = end(child, &stage);
         assert_eq!(run.status, Some(255), "{word} {moment:?}: {}", run.stderr);
         let node = run.outcome["error"]["node"].as_str().unwrap_or_default();

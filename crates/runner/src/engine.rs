@@ -161,13 +161,13 @@ impl<'s> Engine<'s> {
                     apart: None,
                     timeout: None,
                 };
-                self.start_task(Start { inputs, ..start }, plan);
+                self.start_task(Start { inputs, ..start }, &plan);
                 Ok(())
             }
             Block::Service(service) => {
                 let handles = service.inputs.clone().unwrap_or_default();
                 let inputs = self.root_inputs(&handles);
-                self.start_service(Start { inputs, ..start }, &service, &handles, None);
+                self.start_service(&Start { inputs, ..start }, &service, &handles, None);
                 Ok(())
             }
         }

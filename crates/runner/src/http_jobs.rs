@@ -97,7 +97,7 @@ impl Server {
                 let time = time.map_or(CONNECTOR_TIME, Duration::from_secs);
                 let url = format!("{}/v1/actions/{action}", base.trim_end_matches('/'));
                 let answer = self.call(Method::Post, &url, &json!({ "input": inputs }), time)?;
-                connector_outputs(answer, &outputs).map(Answer::Outputs)
+                connector_outputs(&answer, &outputs).map(Answer::Outputs)
             }
             Work::Remote { base, package, version, block, inputs, time } => {
                 let body = json!({
@@ -219,7 +219,7 @@ impl Server {
 }
 
 /// The values of a connector's answer: by name, or all of them where the only output is `output`.
-fn connector_outputs(answer: Value, outputs: &[String]) -> Result<Map<String, Value>, String> {
+fn connector_outputs(answer: &Value, outputs: &[String]) -> Result<Map<String, Value>, String> {
     if answer.get("success") != Some(&Value::Bool(true)) {
         let part = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (message, code) = (part("message"), part("errorCode"));
@@ -241,10 +241,10 @@ mod tests {
     fn answers_of_connectors() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let answer = json!({ "success": true, "data": { "a": 1 } });
-        let outputs = |outputs: &[&str]| connector_outputs(answer.clone(), &names(outputs)).map(Value::from);
+        let outputs = |outputs: &[&str]| connector_outputs(&answer, &names(outputs)).map(Value::from);
         assert_eq!(outputs(&["a"]), Ok(json!({ "a": 1 })));
         assert_eq!(outputs(&["output"]), Ok(json!({ "output": { "a": 1 } })));
         let failed = json!({ "success": false, "message": "no", "errorCode": "E1" });
-        assert_eq!(connector_outputs(failed, &[]), Err("no (E1)".to_owned()));
+        assert_eq!(connector_outputs(&failed, &[]), Err("no (E1)".to_owned()));
     }
 }

@@ -47,12 +47,11 @@ fn check_at(value: &Value, schema: &Value, path: &str, depth: usize) -> Result<(
         }
     }
     let number = |key: &str| schema.get(key).and_then(Value::as_f64);
-    if let Some(own) = value.as_f64() {
-        if number("minimum").is_some_and(|least| own < least)
-            || number("maximum").is_some_and(|most| own > most)
-        {
-            return fail("must lie within its bounds".to_owned());
-        }
+    let is_outside = |own: f64| {
+        number("minimum").is_some_and(|least| own < least) || number("maximum").is_some_and(|most| own > most)
+    };
+    if value.as_f64().is_some_and(is_outside) {
+        return fail("must lie within its bounds".to_owned());
     }
     if let (Value::Array(items), Some(schema)) = (value, schema.get("items")) {
         for (index, item) in items.iter().enumerate() {

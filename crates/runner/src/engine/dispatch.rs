@@ -14,7 +14,7 @@ use crate::report::Field;
 use crate::{Error, Happening, Payload, Value};
 
 use super::Engine;
-use super::state::{JobId, Parent, Run, Timer};
+use super::state::{JobId, Parent, Run, Timer, Values};
 
 impl Engine<'_> {
     pub(super) fn handle(&mut self, event: Event) -> Result<(), Error> {
@@ -92,7 +92,7 @@ impl Engine<'_> {
                     .observer
                     .happened(&Happening::Complaint { place: subject.stack.place(), text: &error });
             }
-            Message::Finished { job, result, error } => self.end_block(&job, result, error),
+            Message::Finished { job, result, error } => self.end_block(&job, &result, error),
             Message::Request { job, id, request } => self.request(&job, &id, &request, payload),
             Message::Other => {}
         }
@@ -181,7 +181,7 @@ impl Engine<'_> {
         for (topic, job, text) in self.executors.next(key, &session, &*self.setup.bus) {
             self.set_timer(AGAIN, Timer::Again(key.clone(), Arc::clone(&job), 1));
             if let Err(error) = self.setup.bus.publish(&topic, text) {
-                self.end_block(&job, Vec::new(), Some(error.to_string()));
+                self.end_block(&job, &[], Some(error.to_string()));
             }
         }
     }
@@ -202,7 +202,7 @@ impl Engine<'_> {
         let Some(inputs) = inputs else { return };
         let topic = format!("inputs/{}/{job}", self.setup.places.session);
         if let Err(error) = self.setup.bus.publish(&topic, inputs) {
-            self.end_block(&id, Vec::new(), Some(format!("its inputs cannot be sent: {error}")));
+            self.end_block(&id, &[], Some(format!("its inputs cannot be sent: {error}")));
             return;
         }
         // Otherwise the executor tells when it has them, by not wanting more of these messages.
@@ -262,7 +262,7 @@ impl Engine<'_> {
                         key.name,
                         (AGAIN * ATTEMPTS).as_secs()
                     );
-                    self.end_block(&job, Vec::new(), Some(error));
+                    self.end_block(&job, &[], Some(error));
                     return;
                 }
                 // It was small enough the first time.
@@ -285,10 +285,11 @@ impl Engine<'_> {
                 self.setup.observer.happened(&Happening::Log { place, stdio: "remote_task", text: &text });
             }
             Answer::Outputs(map) => {
-                let values = map.iter().map(|(name, value)| (name.clone(), Value::of(value))).collect();
-                self.end_block(job, values, None);
+                let values: Values =
+                    map.iter().map(|(name, value)| (name.clone(), Value::of(value))).collect();
+                self.end_block(job, &values, None);
             }
-            Answer::Failed(error) => self.end_block(job, Vec::new(), Some(error)),
+            Answer::Failed(error) => self.end_block(job, &[], Some(error)),
             Answer::Reply { topic, body } => self.reply_to(&topic, &body),
         }
     }

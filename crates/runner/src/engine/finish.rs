@@ -9,7 +9,7 @@ use crate::report::{Field, Subject, error_stack, flow_reports, now};
 use crate::{Happening, Value};
 
 use super::Engine;
-use super::state::{BlockJob, Failure, FlowJob, JobId, Parent, Run, Values};
+use super::state::{BlockJob, Failure, FlowJob, JobId, Parent, Run};
 
 impl Engine<'_> {
     /// A value comes out of a block that runs.
@@ -42,13 +42,13 @@ impl Engine<'_> {
     }
 
     /// A block has ended; the first end that is told counts.
-    pub(super) fn end_block(&mut self, job: &str, result: Values, error: Option<String>) {
+    pub(super) fn end_block(&mut self, job: &str, result: &[(String, Value)], error: Option<String>) {
         let Some(block) = self.blocks.remove(job) else { return };
         let BlockJob { subject, parent, run, complaint, started, .. } = block;
         self.release(job, run, error.is_none());
         let mut fields = vec![("finish_at", now())];
         if !result.is_empty() {
-            fields.push(("result", Field::Values(&result)));
+            fields.push(("result", Field::Values(result)));
         }
         if let Some(error) = &error {
             fields.push(("error", Field::Text(error)));
@@ -61,7 +61,7 @@ impl Engine<'_> {
             Failure { place: subject.stack.place().to_owned(), lines: vec![error.clone()], error }
         });
         if failure.is_none() {
-            for (handle, value) in &result {
+            for (handle, value) in result {
                 self.route(&parent, handle, value, None);
             }
         }
@@ -191,13 +191,13 @@ impl Engine<'_> {
         let subject = block.subject.clone();
         let text = format!("{job} timeout after {seconds}s");
         self.report("BlockError", &subject, &[("error", Field::Text(&text))]);
-        self.end_block(job, Vec::new(), Some(format!("Timeout: it took longer than {seconds} s")));
+        self.end_block(job, &[], Some(format!("Timeout: it took longer than {seconds} s")));
     }
 
     /// All jobs of a list have ended with an error.
     pub(super) fn end_all(&mut self, jobs: impl IntoIterator<Item = Arc<str>>, error: &str) {
         for job in jobs {
-            self.end_block(&job, Vec::new(), Some(error.to_owned()));
+            self.end_block(&job, &[], Some(error.to_owned()));
         }
     }
 }

@@ -68,7 +68,7 @@ impl Engine<'_> {
         command: Payload,
     ) {
         if let Err(error) = self.launch(scope, key, service) {
-            self.end_block(job, Vec::new(), Some(error));
+            self.end_block(job, &[], Some(error));
             return;
         }
         self.executors.enqueue(key, Arc::clone(job), command);
@@ -151,14 +151,14 @@ impl Engine<'_> {
         while self.processes.values().filter(|own| own.job.is_some()).count() < MAX_PROCESSES {
             let Some(waiting) = self.waiting.pop_front() else { return };
             let job = Arc::clone(waiting.job());
-            if let Err(error) = self.start_process(waiting) {
-                self.end_block(&job, Vec::new(), Some(error));
+            if let Err(error) = self.start_process(&waiting) {
+                self.end_block(&job, &[], Some(error));
             }
         }
     }
 
-    fn start_process(&mut self, waiting: Waiting) -> Result<(), String> {
-        let (job, launch, inputs) = match &waiting {
+    fn start_process(&mut self, waiting: &Waiting) -> Result<(), String> {
+        let (job, launch, inputs) = match waiting {
             Waiting::Shell { job, inputs, dir } => {
                 let command = Command::of(inputs, dir)?;
                 let mut variables: Vec<(OsString, OsString)> = vec![
@@ -270,7 +270,7 @@ impl Engine<'_> {
         }
         self.end_block(
             job,
-            Vec::new(),
+            &[],
             Some(format!("the program of this block {ending}, without saying that it has finished")),
         );
     }
@@ -311,7 +311,7 @@ impl Engine<'_> {
         if error.as_deref().is_some_and(|error| error.contains("is gone")) {
             self.kill_orphans();
         }
-        self.end_block(job, Vec::new(), error);
+        self.end_block(job, &[], error);
     }
 
     /// An executor has ended, and all that ran in it with it.

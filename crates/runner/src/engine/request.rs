@@ -260,7 +260,7 @@ impl Engine<'_> {
                     package.map_or_else(|| start.scope.clone(), |name| self.package_scope(&name, &manifest));
                 let plan =
                     TaskPlan { task, handles, outputs, secrets: Map::new(), apart: None, timeout: None };
-                self.start_task(Start { scope, ..start }, plan);
+                self.start_task(Start { scope, ..start }, &plan);
             }
             Block::Flow(id) => {
                 let inner = self.setup.loader.flow(id);

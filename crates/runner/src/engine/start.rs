@@ -68,7 +68,7 @@ impl Engine<'_> {
                     apart,
                     timeout: node.timeout,
                 };
-                self.start_task(start, plan);
+                self.start_task(start, &plan);
             }
             NodeBlock::Flow { flow: inner, slots, package } => {
                 let inner = self.setup.loader.flow(*inner);
@@ -82,7 +82,7 @@ impl Engine<'_> {
                 };
                 self.start_flow(Start { scope, ..start }, inner, plan);
             }
-            NodeBlock::Service(service) => self.start_service(start, service, &handles, node.timeout),
+            NodeBlock::Service(service) => self.start_service(&start, service, &handles, node.timeout),
             NodeBlock::Slot => match slots.get(&node.id) {
                 Some(provider) => self.start_provider(start, provider, slot_scope, node),
                 None => {
@@ -109,7 +109,7 @@ impl Engine<'_> {
                     apart: None,
                     timeout: node.timeout,
                 };
-                self.start_task(Start { scope, ..start }, plan);
+                self.start_task(Start { scope, ..start }, &plan);
             }
             ProviderBlock::Flow(inner) => {
                 let inner = self.setup.loader.flow(*inner);
@@ -183,7 +183,7 @@ impl Engine<'_> {
                     Some((input.handle.name.clone(), crate::Value::of(input.constant.as_ref()?)))
                 });
                 self.fire(id, number, values.collect());
-            } else {
+            } else if is_selected {
                 self.fire_ready(id, number);
             }
         }
@@ -239,7 +239,7 @@ impl Engine<'_> {
     }
 
     /// Starts a task.
-    pub(super) fn start_task(&mut self, start: Start, plan: TaskPlan) {
+    pub(super) fn start_task(&mut self, start: Start, plan: &TaskPlan) {
         let subject = self.register(&start, plan.task.path.as_deref());
         if let Some(seconds) = plan.timeout {
             self.set_timer(Duration::from_secs(seconds), Timer::TimeOut(Arc::clone(&start.job), seconds));
@@ -247,7 +247,7 @@ impl Engine<'_> {
         let root = plan.task.path.as_deref().and_then(package_root);
         let metadata = root.map(|root| Metadata::read(self.setup.loader.files(), root)).unwrap_or_default();
         if metadata.hide_source {
-            self.start_remote(&start, &plan, metadata);
+            self.start_remote(&start, plan, metadata);
             return;
         }
         match &plan.task.executor {
@@ -286,7 +286,7 @@ impl Engine<'_> {
             Executor::Connector { action } => {
                 let Some(base) = self.setup.options.connector_url.clone() else {
                     let error = "no connector server is known; say `--connector-base-url` or OOCANA_CONNECTOR_BASE_URL";
-                    self.end_block(&start.job, Vec::new(), Some(error.to_owned()));
+                    self.end_block(&start.job, &[], Some(error.to_owned()));
                     return;
                 };
                 let outputs = plan.outputs.iter().flatten().map(|handle| handle.name.clone()).collect();
@@ -301,7 +301,7 @@ impl Engine<'_> {
     fn start_remote(&mut self, start: &Start, plan: &TaskPlan, metadata: Metadata) {
         let Some(base) = self.setup.options.remote_url.clone() else {
             let error = "this block has no source here and no server is known; say `--remote-block-url` or OOCANA_REMOTE_BLOCK_URL";
-            self.end_block(&start.job, Vec::new(), Some(error.to_owned()));
+            self.end_block(&start.job, &[], Some(error.to_owned()));
             return;
         };
         let root = plan.task.path.as_deref().and_then(package_root).unwrap_or(&plan.task.dir);
@@ -327,7 +327,7 @@ impl Engine<'_> {
         let token = self.setup.options.token.clone();
         match crate::http_jobs::start(job.to_string(), work, token, self.setup.sender.clone()) {
             Ok(running) => self.set_run(job, Run::Server { _job: running }),
-            Err(error) => self.end_block(job, Vec::new(), Some(format!("no thread can be started: {error}"))),
+            Err(error) => self.end_block(job, &[], Some(format!("no thread can be started: {error}"))),
         }
     }
 
@@ -335,12 +335,12 @@ impl Engine<'_> {
     /// service that it has started and does nothing else meanwhile.
     pub(super) fn start_service(
         &mut self,
-        start: Start,
+        start: &Start,
         service: &Arc<ServiceUse>,
         handles: &[Handle],
         timeout: Option<u64>,
     ) {
-        let subject = self.register(&start, Some(&service.service.path));
+        let subject = self.register(start, Some(&service.service.path));
         if let Some(seconds) = timeout {
             self.set_timer(Duration::from_secs(seconds), Timer::TimeOut(Arc::clone(&start.job), seconds));
         }
@@ -354,7 +354,7 @@ impl Engine<'_> {
         let dir = &service.service.dir;
         let command =
             wire::service_block(&text, dir, &service.block, executor, &hash, service.outputs.as_deref());
-        let inputs = self.input_message(&start, Some(&service.service.path), handles, &Map::new());
+        let inputs = self.input_message(start, Some(&service.service.path), handles, &Map::new());
         let key = ExecutorKey { name: executor.name.clone(), identifier };
         self.set_run(&start.job, Run::Executor { key: key.clone(), inputs: Some(inputs) });
         self.hand_over(&start.scope, &key, Some(hash), &start.job, command);
