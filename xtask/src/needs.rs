@@ -36,6 +36,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("qemu-aarch64-static"), "qemu-user-static"),
     (Sign::Program("runc"), "runc"),
     (Sign::Program("script"), "bsdutils"),
+    (Sign::Program("timeout"), "coreutils"),
     (Sign::Program("setpriv"), "util-linux"),
     (Sign::Program("shellcheck"), "shellcheck"),
     (Sign::Program("skopeo"), "skopeo"),
@@ -54,6 +55,7 @@ const BENCHES: &[(Sign, &str)] = &[
     (Sign::Program("arch-test"), "arch-test"),
     (Sign::Program("bwrap"), "bubblewrap"),
     (Sign::Program("debootstrap"), "debootstrap"),
+    (Sign::File("/usr/bin/time"), "time"),
     (Sign::Program("umoci"), "umoci"),
 ];
 

@@ -29,7 +29,7 @@ use crate::http_jobs::HttpJob;
 use crate::log::Log;
 use crate::mqtt::Bus;
 use crate::outcome::NodeCount;
-use crate::process::{Launcher, ProcessId};
+use crate::process::{Launcher, Process, ProcessEvent, ProcessId};
 use crate::report::{Field, Reporter, Subject};
 use crate::scope::Scope;
 use crate::{Error, Happening, Observer, Options, Outcome, StarvedNode, Value};
@@ -296,14 +296,21 @@ impl<'s> Engine<'s> {
         }
         self.blocks.clear();
         let executors = self.executors.drain();
-        let processes: Vec<OwnProcess> = self.processes.drain().map(|(_, process)| process).collect();
-        for process in
-            executors.iter().map(|executor| &executor.process).chain(processes.iter().map(|own| &own.process))
-        {
-            process.end();
-        }
-        drop((executors, processes));
+        let own = self.processes.values().map(|own| &own.process);
+        executors.iter().map(|executor| &executor.process).chain(own).for_each(Process::end);
+        drop(executors);
+        let subjects: HashMap<ProcessId, Subject> =
+            self.processes.drain().map(|(id, own)| (id, own.subject.clone())).collect();
         crate::tree::kill_orphans(&[]);
+        // What programs have written until then is shown.
+        for event in self.setup.events.try_iter() {
+            if let Event::Process(id, ProcessEvent::Line { stdio, text }) = event
+                && let Some(subject) = subjects.get(&id)
+            {
+                let place = subject.stack.place();
+                self.setup.observer.happened(&Happening::Log { place, stdio, text: &text });
+            }
+        }
     }
 }
 

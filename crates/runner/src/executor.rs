@@ -234,6 +234,5 @@ fn topic(key: &ExecutorKey, service: Option<&ServiceState>, session: &str, bus: 
     // The published Python service listens on the topic of services that outlive a session, whatever it is.
     let global = format!("service/{}/{}/action/run", key.name, service.hash);
     let own = format!("/{session}/service/{}/{}/action/run", key.name, service.hash);
-    let is_global = if bus.sees_subscriptions() { bus.has_subscriber(&global) } else { key.name == "python" };
-    if is_global { global } else { own }
+    if bus.has_subscriber(&global) { global } else { own }
 }

@@ -12,10 +12,6 @@ use crate::Value;
 /// A message of an executor.
 #[derive(Debug)]
 pub(crate) enum Message {
-    ExecutorReady {
-        name: String,
-        identifier: Option<String>,
-    },
     BlockReady {
         job: String,
     },
@@ -47,7 +43,7 @@ pub(crate) enum Message {
         id: String,
         request: serde_json::Value,
     },
-    /// A kind of message that this runner does not know.
+    /// A kind of message that this runner does not know or need: that an executor is ready, it sees by what it asks for.
     Other,
 }
 
@@ -86,10 +82,6 @@ struct Raw<'a> {
     #[serde(borrow, default)]
     job_id: Option<Cow<'a, str>>,
     #[serde(default)]
-    executor_name: Option<String>,
-    #[serde(default)]
-    identifier: Option<String>,
-    #[serde(default)]
     handle: Option<String>,
     #[serde(borrow, default)]
     output: Option<&'a RawValue>,
@@ -119,10 +111,6 @@ impl Message {
         let raw: Raw<'_> = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
         let job = raw.job_id.map(Cow::into_owned).ok_or_else(|| "it has no `job_id`".to_owned());
         Ok(match raw.r#type.as_ref() {
-            "ExecutorReady" => Self::ExecutorReady {
-                name: raw.executor_name.unwrap_or_default(),
-                identifier: raw.identifier,
-            },
             "BlockReady" => Self::BlockReady { job: job? },
             "BlockOutput" => Self::Output {
                 job: job?,

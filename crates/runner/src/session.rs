@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use crate::engine::{Engine, Places, Setup};
 use crate::event::Event;
 use crate::log::Log;
-use crate::mqtt::{Broker, Bus, Client};
+use crate::mqtt::{Bridge, Broker, Bus};
 use crate::process::Launcher;
 use crate::report::{Field, Reporter, error_stack, now};
 use crate::scope::{Scope, digits};
@@ -115,12 +115,10 @@ fn open_bus(options: &Options, session: &str, events: &Sender<Event>) -> Result<
     };
     // Two sessions of one id must not throw each other out.
     let client = format!("oocana-scheduler-{session}-{}", crate::random::short());
-    let topics = [format!("session/{session}"), "report".to_owned(), "service/report/exit".to_owned()];
-    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-    let client = Client::connect(address, &client, &topics, options.wire.reporter, events.clone());
-    let client =
-        client.map_err(|error| Error::Broker { address: address.clone(), why: error.to_string() })?;
-    Ok(Arc::new(client))
+    let bridge = Bridge::start(address, &client, options.wire.reporter, events.clone());
+    let bridge =
+        bridge.map_err(|error| Error::Broker { address: address.clone(), why: error.to_string() })?;
+    Ok(Arc::new(bridge))
 }
 
 fn session_fields(options: &Options) -> Vec<(&'static str, Field<'_>)> {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::event::{Answer, Event};
 use crate::executor::{AGAIN, ATTEMPTS, ExecutorKey};
 use crate::message::Message;
-use crate::mqtt::{Audience, BusEvent};
+use crate::mqtt::{Audience, BusEvent, SERVICE_MESSAGE};
 use crate::report::Field;
 use crate::{Error, Happening, Payload, Value};
 
@@ -23,7 +23,8 @@ impl Engine<'_> {
             Event::Process(id, event) => self.process_event(id, event),
             Event::Answer { job, outcome } => self.answer(&job, outcome),
             Event::Bus(BusEvent::Lost { why }) => {
-                return Err(Error::Broker { address: self.setup.bus.address(), why });
+                let address = self.setup.options.wire.broker.clone().unwrap_or_default();
+                return Err(Error::Broker { address, why });
             }
             Event::Bus(BusEvent::Message { topic, payload }) => self.message(&topic, &payload),
             Event::Bus(BusEvent::Subscribed { client, topic }) => self.subscribed(&client, &topic),
@@ -48,6 +49,11 @@ impl Engine<'_> {
             }
         } else if topic == "report" {
             self.executor_report(payload);
+        } else if topic == SERVICE_MESSAGE {
+            let mut copy = Payload::new();
+            copy.value(&Value::from_bytes(payload.clone()));
+            // It has come by MQTT and can go by it.
+            let _ = self.setup.bus.publish(topic, copy);
         } else if topic == "service/report/exit" {
             let hash = serde_json::from_slice::<serde_json::Value>(payload).unwrap_or_default();
             if let Some(hash) = hash.get("service_hash").and_then(serde_json::Value::as_str) {
@@ -58,14 +64,6 @@ impl Engine<'_> {
 
     fn executor_message(&mut self, message: Message, payload: &Bytes) {
         match message {
-            Message::ExecutorReady { name, identifier } => {
-                // With a broker of our own, one is ready when it has asked for its messages.
-                if !self.setup.bus.sees_subscriptions()
-                    && let Some(identifier) = identifier
-                {
-                    self.executor_ready(&ExecutorKey { name, identifier });
-                }
-            }
             Message::BlockReady { job } => self.block_ready(&job),
             Message::Output { job, handle, value, to } => {
                 let Some(block) = self.blocks.get(&*job) else { return };
@@ -128,12 +126,13 @@ impl Engine<'_> {
         if report.session_id != &*self.setup.places.session {
             return;
         }
+        self.setup.bus.pass_on(payload);
         let Some(block) = self.blocks.get(report.job_id) else { return };
         let subject = block.subject.clone();
         if self.setup.reporter.as_text {
             self.setup.observer.happened(&Happening::Report(&String::from_utf8_lossy(payload)));
         }
-        if subject.is_requested && self.setup.bus.sees_subscriptions() {
+        if subject.is_requested {
             let mut copy = Payload::new();
             copy.value(&Value::from_bytes(payload.clone()));
             self.setup.bus.report(copy, Audience::Executors);
@@ -203,12 +202,8 @@ impl Engine<'_> {
         let topic = format!("inputs/{}/{job}", self.setup.places.session);
         if let Err(error) = self.setup.bus.publish(&topic, inputs) {
             self.end_block(&id, &[], Some(format!("its inputs cannot be sent: {error}")));
-            return;
         }
-        // Otherwise the executor tells when it has them, by not wanting more of these messages.
-        if !self.setup.bus.sees_subscriptions() {
-            self.handed_over(&id);
-        }
+        // An executor tells when it has them, by not wanting more of these messages.
     }
 
     fn job_of_inputs(&self, topic: &str) -> Option<JobId> {

@@ -11,7 +11,7 @@ use flow::{Executor, Flow, NodeBlock};
 
 use crate::executor::{BOOT, ExecutorKey, ExecutorProcess};
 use crate::process::{Ending, Launch, ProcessEvent, ProcessId};
-use crate::report::Field;
+use crate::report::{Field, Subject};
 use crate::scope::Scope;
 use crate::shell::{Command, Shell};
 use crate::{Happening, Payload};
@@ -188,8 +188,9 @@ impl Engine<'_> {
             .launcher
             .start(launch)
             .map_err(|error| format!("`{name}` cannot be started: {error}"))?;
-        self.processes
-            .insert(id, OwnProcess { job: Some(Arc::clone(job)), ended: false, gone: false, process });
+        let Some(subject) = self.blocks.get(job).map(|block| block.subject.clone()) else { return Ok(()) };
+        let own = OwnProcess { subject, job: Some(Arc::clone(job)), ended: false, gone: false, process };
+        self.processes.insert(id, own);
         let run = match inputs {
             Some(_) => Run::Program { process: id, inputs },
             None => Run::Shell(Shell::new(id)),
@@ -228,27 +229,32 @@ impl Engine<'_> {
         let Some(own) = self.processes.get_mut(&id) else { return };
         own.ended |= matches!(event, ProcessEvent::Ended(_));
         own.gone |= matches!(event, ProcessEvent::Gone);
-        let Some(job) = own.job.clone() else {
+        let subject = own.subject.clone();
+        let job = own.job.clone();
+        if let ProcessEvent::Line { stdio, text } = &event {
+            self.block_line(&subject, job.as_ref(), stdio, text);
+            return;
+        }
+        let Some(own) = self.processes.get_mut(&id) else { return };
+        let Some(job) = job else {
             if own.gone {
                 self.processes.remove(&id);
             }
             return;
         };
         match event {
-            ProcessEvent::Gone => {}
-            ProcessEvent::Line { stdio, text } => self.block_line(&job, stdio, &text),
+            ProcessEvent::Gone | ProcessEvent::Line { .. } => {}
             ProcessEvent::Closed(_) => self.shell_step(&job, |shell| shell.open -= 1),
             ProcessEvent::Ended(ending) => self.process_ended(&job, ending),
         }
     }
 
-    fn block_line(&mut self, job: &JobId, stdio: &'static str, text: &str) {
-        let Some(block) = self.blocks.get_mut(job) else { return };
-        if let Run::Shell(shell) = &mut block.run {
+    fn block_line(&mut self, subject: &Subject, job: Option<&JobId>, stdio: &'static str, text: &str) {
+        let block = job.and_then(|job| self.blocks.get_mut(job));
+        if let Some(Run::Shell(shell)) = block.map(|block| &mut block.run) {
             shell.add(stdio, text);
         }
-        let subject = block.subject.clone();
-        self.report("BlockLog", &subject, &[("log", Field::Text(text)), ("stdio", Field::Text(stdio))]);
+        self.report("BlockLog", subject, &[("log", Field::Text(text)), ("stdio", Field::Text(stdio))]);
         self.setup.observer.happened(&Happening::Log { place: subject.stack.place(), stdio, text });
     }
 

@@ -44,7 +44,7 @@ impl Engine<'_> {
             }
             "RunBlock" => {
                 // The published SDK listens only after it has asked, and would wait for ever for what it missed.
-                if self.setup.bus.sees_subscriptions() && !self.setup.bus.has_subscriber(&topic) {
+                if !self.setup.bus.has_subscriber(&topic) {
                     self.held.insert(topic, Held { job, request: request.clone(), payload: payload.clone() });
                 } else {
                     self.run_requested(&job, request, payload);
@@ -216,9 +216,9 @@ impl Engine<'_> {
         }
     }
 
-    /// An answer is said again, unless it is seen that nobody waits for it any more.
+    /// An answer is said again, unless nobody waits for it any more.
     pub(super) fn repeat_due(&mut self, topic: String, body: Json, pause: Duration) {
-        if self.setup.bus.sees_subscriptions() && !self.setup.bus.has_subscriber(&topic) {
+        if !self.setup.bus.has_subscriber(&topic) {
             return;
         }
         self.reply_to(&topic, &body);

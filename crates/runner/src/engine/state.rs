@@ -136,6 +136,8 @@ pub(crate) enum Run {
 /// What a process is to the engine.
 #[derive(Debug)]
 pub(crate) struct OwnProcess {
+    /// Whose output it writes, also when the job has ended.
+    pub(crate) subject: Subject,
     /// The job that runs in it.
     pub(crate) job: Option<JobId>,
     /// Whether it has ended; what it has left running may still be there.

@@ -126,7 +126,7 @@ impl Shared {
 /// A whole packet of a message at QoS 0.
 fn message(topic: &str, payload: Payload) -> Result<Vec<Bytes>, TooLarge> {
     let size = payload.len();
-    let head = packet::write_publish(topic, None, false, size).ok_or(TooLarge { size })?;
+    let head = packet::write_publish(topic, None, size).ok_or(TooLarge { size })?;
     let mut parts = payload.into_parts();
     parts.insert(0, head.into());
     Ok(parts)
@@ -135,10 +135,6 @@ fn message(topic: &str, payload: Payload) -> Result<Vec<Bytes>, TooLarge> {
 impl Bus for Broker {
     fn address(&self) -> String {
         self.address.to_string()
-    }
-
-    fn sees_subscriptions(&self) -> bool {
-        true
     }
 
     fn publish(&self, topic: &str, payload: Payload) -> Result<(), TooLarge> {
@@ -192,6 +188,9 @@ impl Bus for Broker {
     fn has_subscriber(&self, topic: &str) -> bool {
         self.shared.clients().by_number.values().any(|client| client.topics.contains(topic))
     }
+
+    /// Its own clients have heard it already.
+    fn pass_on(&self, _: &Bytes) {}
 
     fn close(&self) {
         for client in self.shared.clients().by_number.values() {
@@ -319,7 +318,7 @@ fn pass_on(shared: &Shared, sender: u64, topic: &str, payload: &Bytes) {
     if is_ours || readers.peek().is_none() {
         return;
     }
-    let Some(head) = packet::write_publish(topic, None, false, payload.len()) else { return };
+    let Some(head) = packet::write_publish(topic, None, payload.len()) else { return };
     let packet = vec![Bytes::from(head), payload.clone()];
     for (_, client) in readers {
         if topic != REPORT || client.outbox.waiting() < MAX_REPORTS {

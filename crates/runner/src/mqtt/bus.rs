@@ -1,4 +1,4 @@
-//! What the engine needs of a broker, its own or another.
+//! What the engine needs of a broker.
 
 use bytes::Bytes;
 
@@ -14,19 +14,19 @@ pub enum BusEvent {
         /// Its bytes.
         payload: Bytes,
     },
-    /// A client wants messages of a topic. Only told when [`Bus::sees_subscriptions`].
+    /// A client wants messages of a topic.
     Subscribed {
         /// The client's id.
         client: String,
         /// The topic.
         topic: String,
     },
-    /// A client wants them no longer. Only told when [`Bus::sees_subscriptions`].
+    /// A client wants them no longer.
     Unsubscribed {
         /// The topic.
         topic: String,
     },
-    /// A client is gone. Only told when [`Bus::sees_subscriptions`].
+    /// A client is gone.
     Gone {
         /// The client's id.
         client: String,
@@ -65,9 +65,6 @@ pub trait Bus: Send {
     /// Where executors find it, as `host:port`.
     fn address(&self) -> String;
 
-    /// Whether it tells who wants which messages. With others one has to guess by what is said, and say things again.
-    fn sees_subscriptions(&self) -> bool;
-
     /// Sends a message to all who want those of the topic.
     ///
     /// # Errors
@@ -86,8 +83,11 @@ pub trait Bus: Send {
     /// Whether a report for `audience` would reach anybody.
     fn has_listeners(&self, audience: Audience) -> bool;
 
-    /// Whether any client has asked for messages of a topic; `false` when that cannot be seen.
+    /// Whether any client has asked for messages of a topic.
     fn has_subscriber(&self, topic: &str) -> bool;
+
+    /// Gives a report of an executor to user interfaces that are not its clients.
+    fn pass_on(&self, report: &Bytes);
 
     /// Sends what is still to be sent, and ends.
     fn close(&self);

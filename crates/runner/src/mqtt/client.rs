@@ -1,7 +1,8 @@
 //! A client of a broker that was there before, such as mosquitto.
 //!
-//! Messages go out at QoS 1 and come in by a thread that only reads, so the broker never has to keep anything for us. How many
-//! of ours it has not acknowledged is bounded, and so are the reports that wait behind them.
+//! Reports go out at QoS 1, and what comes is taken by a thread that only reads, so the broker never has to keep anything for us.
+//! How many of ours it has not acknowledged is bounded: reports beyond that are dropped, because such a broker itself drops what
+//! it would have to keep for listeners that are slow.
 
 use std::io::{self, BufReader, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::broker::REPORT;
-use super::bus::{Audience, Bus, BusEvent, TooLarge};
+use super::bus::{Audience, BusEvent};
 use super::connection::Outbox;
 use super::packet::{self, Packet};
 use crate::Payload;
@@ -32,14 +33,10 @@ const MAX_REPORTS: usize = 256;
 
 /// A connection to a broker.
 #[derive(Debug)]
-pub struct Client {
-    address: String,
+pub(super) struct Client {
     outbox: Outbox,
     writer: Mutex<Option<JoinHandle<()>>>,
     state: Arc<State>,
-    /// Whether user interfaces are to hear reports: nobody can ask this broker who listens.
-    reporter: bool,
-    answers: Mutex<Vec<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -55,11 +52,10 @@ impl Client {
     ///
     /// # Errors
     /// When there is no broker, or it does not want us.
-    pub fn connect(
+    pub(super) fn connect(
         address: &str,
         client_id: &str,
         topics: &[&str],
-        reporter: bool,
         events: Sender<Event>,
     ) -> io::Result<Self> {
         let mut stream = connect(address)?;
@@ -85,21 +81,23 @@ impl Client {
         let (own, replies) = (Arc::clone(&state), outbox.clone());
         let read = move || read(&mut reader, &own, &replies, &events);
         thread::Builder::new().name("mqtt-reader".to_owned()).spawn(read)?;
-        let address = address.to_owned();
-        let writer = Mutex::new(Some(writer));
-        Ok(Self { address, outbox, writer, state, reporter, answers: Mutex::default() })
+        Ok(Self { outbox, writer: Mutex::new(Some(writer)), state })
     }
 
-    fn send(&self, topic: &str, payload: Payload, retain: bool) -> Result<(), TooLarge> {
-        let size = payload.len();
+    /// Sends a report. Only those that everyone has to hear are sent however many are on their way; one that is too large for
+    /// MQTT is of no use to a user interface.
+    pub(super) fn report(&self, payload: Payload, audience: Audience) {
+        let waiting = self.state.unacknowledged.load(Ordering::Relaxed);
+        if audience == Audience::People && waiting >= MAX_REPORTS {
+            return;
+        }
         // 2.3.1: a number is not 0.
         let id = self.state.next.fetch_add(1, Ordering::Relaxed).max(1);
-        let head = packet::write_publish(topic, Some(id), retain, size).ok_or(TooLarge { size })?;
+        let Some(head) = packet::write_publish(REPORT, Some(id), payload.len()) else { return };
         let mut parts = payload.into_parts();
         parts.insert(0, Bytes::from(head));
         self.state.unacknowledged.fetch_add(1, Ordering::Relaxed);
         self.outbox.send(parts);
-        Ok(())
     }
 
     /// Waits until the broker has all that we sent, or has had the time for it.
@@ -108,6 +106,17 @@ impl Client {
         let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
         let is_left = |_: &mut ()| self.state.unacknowledged.load(Ordering::Relaxed) > 0;
         drop(changed.wait_timeout_while(guard, Duration::from_secs(2), is_left));
+    }
+
+    /// Sends what is still to be sent, and ends.
+    pub(super) fn close(&self) {
+        self.flush();
+        self.state.closing.store(true, Ordering::Relaxed);
+        self.outbox.send(vec![packet::write_disconnect().into()]);
+        self.outbox.close();
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = writer.join();
+        }
     }
 }
 
@@ -143,56 +152,6 @@ fn read(reader: &mut BufReader<TcpStream>, state: &State, replies: &Outbox, even
     };
     if !state.closing.load(Ordering::Relaxed) {
         let _ = events.send(Event::Bus(BusEvent::Lost { why }));
-    }
-}
-
-impl Bus for Client {
-    fn address(&self) -> String {
-        self.address.clone()
-    }
-
-    fn sees_subscriptions(&self) -> bool {
-        false
-    }
-
-    fn publish(&self, topic: &str, payload: Payload) -> Result<(), TooLarge> {
-        self.send(topic, payload, false)
-    }
-
-    /// A retained message waits at the broker for who asks later.
-    fn answer(&self, topic: &str, payload: Payload) -> Result<(), TooLarge> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(topic.to_owned());
-        self.send(topic, payload, true)
-    }
-
-    fn report(&self, payload: Payload, audience: Audience) {
-        let is_essential = audience != Audience::People;
-        if is_essential || self.state.unacknowledged.load(Ordering::Relaxed) < MAX_REPORTS {
-            // One that is too large is of no use to a user interface.
-            let _ = self.send(REPORT, payload, false);
-        }
-    }
-
-    fn has_listeners(&self, audience: Audience) -> bool {
-        self.reporter || audience != Audience::People
-    }
-
-    fn has_subscriber(&self, _: &str) -> bool {
-        false
-    }
-
-    fn close(&self) {
-        for topic in std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner)) {
-            // An empty retained message takes the kept one away (3.3.1.3).
-            let _ = self.send(&topic, Payload::new(), true);
-        }
-        self.flush();
-        self.state.closing.store(true, Ordering::Relaxed);
-        self.outbox.send(vec![packet::write_disconnect().into()]);
-        self.outbox.close();
-        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = writer.join();
-        }
     }
 }
 

@@ -262,7 +262,7 @@ pub fn write_connack(code: u8) -> Vec<u8> {
 
 /// The beginning of a `PUBLISH`, which `length` bytes of payload follow; `id` for QoS 1. `None` when it would be too large.
 #[must_use]
-pub fn write_publish(topic: &str, id: Option<u16>, retain: bool, length: usize) -> Option<Vec<u8>> {
+pub fn write_publish(topic: &str, id: Option<u16>, length: usize) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     put_text(&mut body, topic);
     if let Some(id) = id {
@@ -272,7 +272,7 @@ pub fn write_publish(topic: &str, id: Option<u16>, retain: bool, length: usize) 
     if total > MAX_LENGTH {
         return None;
     }
-    let mut bytes = vec![0x30 | if id.is_some() { 2 } else { 0 } | u8::from(retain)];
+    let mut bytes = vec![0x30 | if id.is_some() { 2 } else { 0 }];
     put_length(&mut bytes, total);
     bytes.extend_from_slice(&body);
     Some(bytes)
@@ -382,7 +382,7 @@ mod tests {
         assert_eq!(back(&write_disconnect()), Packet::Disconnect);
         for (id, size) in [(None, 0), (Some(3), 200), (None, 20_000), (Some(9), 3_000_000)] {
             let payload = vec![b'x'; size];
-            let mut bytes = write_publish("t", id, false, size).expect("not too large");
+            let mut bytes = write_publish("t", id, size).expect("not too large");
             bytes.extend_from_slice(&payload);
             assert_eq!(back(&bytes), Packet::Publish { topic: "t".into(), id, payload: payload.into() });
         }
@@ -390,8 +390,8 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_begun() {
-        assert!(write_publish("t", None, false, MAX_LENGTH - 3).is_some());
-        assert!(write_publish("t", None, false, MAX_LENGTH - 2).is_none());
+        assert!(write_publish("t", None, MAX_LENGTH - 3).is_some());
+        assert!(write_publish("t", None, MAX_LENGTH - 2).is_none());
     }
 
     #[test]
