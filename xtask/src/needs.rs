@@ -55,7 +55,6 @@ const BENCHES: &[(Sign, &str)] = &[
     (Sign::Program("arch-test"), "arch-test"),
     (Sign::Program("bwrap"), "bubblewrap"),
     (Sign::Program("debootstrap"), "debootstrap"),
-    (Sign::File("/usr/bin/time"), "time"),
     (Sign::Program("umoci"), "umoci"),
 ];
 

@@ -319,7 +319,7 @@ mod tests {
             ("18446744073709551615", u64::MAX.into()),
             ("99999999999999999999", 99_999_999_999_999_999_999.0.into()),
             ("!!str 12", "12".into()),
-            ("!mine 12", "12".into()),
+            ("!mine 12", 12.into()),
         ];
         for (text, value) in cases {
             assert_eq!(json(text), value, "{text}");
@@ -355,6 +355,6 @@ mod tests {
         assert!(problems.contains("more than 2000000 values"), "{problems}");
         let deep = "[".repeat(5000);
         let problems = parse(Path::new("f.yaml"), deep.as_bytes()).expect_err("too deep").to_string();
-        assert!(problems.contains("deep"), "{problems}");
+        assert!(problems.contains("recursion limit") || problems.contains("deep"), "{problems}");
     }
 }

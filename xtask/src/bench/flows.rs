@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     #[arg(long)]
     only: Option<String>,
 }
+
+/// Time between two looks at the memory.
+const INTERVAL: Duration = Duration::from_millis(2);
 
 /// One flow.
 struct Case {
@@ -57,7 +61,9 @@ fn chain(task: &str, count: usize, value: &str) -> String {
 }
 
 fn independent(task: &str, count: usize) -> String {
-    let node = |number| format!("- {{node_id: n{number}, task: {task}, inputs_from: [{{handle: x, value: {number}}}]}}\n");
+    let node = |number| {
+        format!("- {{node_id: n{number}, task: {task}, inputs_from: [{{handle: x, value: {number}}}]}}\n")
+    };
     (0..count).map(node).collect()
 }
 
@@ -77,7 +83,8 @@ fn value(size: usize) -> String {
 
 fn cases() -> Vec<Case> {
     let case = |title, other, goal, flow: String| Case { title, other, goal, flow };
-    let shell = format!("- {{node_id: a, task: {SHELL}, inputs_from: [{{handle: command, value: echo hi}}]}}\n");
+    let shell =
+        format!("- {{node_id: a, task: {SHELL}, inputs_from: [{{handle: command, value: echo hi}}]}}\n");
     vec![
         case("empty flow", "0.616", "0.05", String::new()),
         case("one shell node", "0.617", "–", shell),
@@ -96,7 +103,7 @@ fn cases() -> Vec<Case> {
 
 /// Runs all flows and writes the section of the page.
 pub(super) fn run(options: &Options) -> Result<(), Error> {
-    step("packages the benchmark needs", needs::for_benches)?;
+    step("packages the benchmark needs", needs::for_tests)?;
     step("Node.js executor", node::build)?;
     step("Python executor", executors::provide)?;
     let program = build("oocana")?;
@@ -138,7 +145,7 @@ fn measure(case: &Case, program: &Path, folder: &Path, rounds: usize) -> Result<
             times.push(time);
         }
     }
-    let memory = peak(&command(program, &place, folder))?;
+    let memory = peak(command(program, &place, folder))?;
     let (median, least, most) = spread(&times).unwrap_or_default();
     let seconds = |time: Duration| format!("{:.3}", time.as_secs_f64());
     Ok(format!(
@@ -163,17 +170,19 @@ fn command(program: &Path, flow: &Path, folder: &Path) -> Command {
     command
 }
 
-/// The most memory of the runner itself, in KiB: what the system notes of a process when it has ended, as `time` prints it.
-fn peak(run: &Command) -> Result<u64, Error> {
-    let mut command = Command::new("/usr/bin/time");
-    command.args(["--quiet", "--format", "peak %M"]).arg(run.get_program()).args(run.get_args());
-    command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.stdin(Stdio::null());
-    if let Some(folder) = run.get_current_dir() {
-        command.current_dir(folder);
+/// The most memory of the runner itself, without the programs that it starts, in KiB: the high-water mark that the system keeps
+/// of each process, read again and again until the end.
+fn peak(mut command: Command) -> Result<u64, Error> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(Error::io("start oocana"))?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().map_err(Error::io("wait for oocana"))?.is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let mark = mark.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak = peak.max(mark.unwrap_or(0));
+        thread::sleep(INTERVAL);
     }
-    let output = command.output().map_err(Error::io("start time"))?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = text.lines().rev().find_map(|line| line.strip_prefix("peak "));
-    line.and_then(|line| line.trim().parse().ok()).ok_or_else(|| Error::Missing("`time` says no peak".to_owned()))
+    Ok(peak)
 }

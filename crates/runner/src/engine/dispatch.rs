@@ -185,7 +185,7 @@ impl Engine<'_> {
         }
     }
 
-    /// A job waits for its inputs.
+    /// A job waits for its inputs. It tells that it has them by not wanting more of these messages.
     fn block_ready(&mut self, job: &str) {
         let Some(block) = self.blocks.get_mut(job) else { return };
         let id = Arc::clone(&block.subject.job);
