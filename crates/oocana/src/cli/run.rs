@@ -130,7 +130,7 @@ pub(crate) struct Run {
     /// The package in whose layer those run instead.
     #[arg(long, value_name = "DIR", help_heading = "Layers")]
     pub(crate) default_package: Option<PathBuf>,
-    /// A folder that layers see: src=DIR,dst=DIR[,ro|rw][,recursive|nonrecursive].
+    /// A folder that layers see: `src=DIR,dst=DIR[,ro|rw][,recursive|nonrecursive]`.
     #[arg(long, value_name = "BIND", help_heading = "Layers")]
     pub(crate) bind_paths: Vec<String>,
     /// A file with such binds, one a line.
