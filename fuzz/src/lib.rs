@@ -6,6 +6,7 @@
 //! Two harnesses share the [`TARGETS`]: libFuzzer (`targets/`, feature `libfuzzer`) finds its way by coverage;
 //! [`mutate::Mutator`] makes a seeded, repeatable sample of damaged inputs for `cargo test`.
 
+pub mod flows;
 pub mod headers;
 pub mod images;
 pub mod mutate;
@@ -38,4 +39,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "packages", run: targets::packages, seeds: seeds::packages, words: seeds::CONTROL_WORDS },
     Target { name: "release", run: targets::release, seeds: seeds::release, words: seeds::RELEASE_WORDS },
     Target { name: "headers", run: headers::headers, seeds: headers::seeds, words: headers::WORDS },
+    Target {
+        name: "manifest",
+        run: flows::manifest,
+        seeds: flows::manifest_seeds,
+        words: flows::MANIFEST_WORDS,
+    },
+    Target { name: "packets", run: flows::packets, seeds: flows::packet_seeds, words: flows::PACKET_WORDS },
 ];

@@ -133,3 +133,13 @@ fn seeds_are_accepted() {
 fn headers() {
     sample("headers");
 }
+
+#[test]
+fn manifest() {
+    sample("manifest");
+}
+
+#[test]
+fn packets() {
+    sample("packets");
+}

@@ -32,6 +32,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ovmlayer-image",
         ],
     ),
+    ("ovmlayer-flow", &[]),
+    ("ovmlayer-runner", &["ovmlayer-tree", "ovmlayer-cache", "ovmlayer-http", "ovmlayer-flow"]),
+    // The program for flows calls the program for layers and does not link it.
+    ("oocana", &["ovmlayer-flow", "ovmlayer-runner"]),
     // The program for layers links neither archive nor HTTP code.
     ("ovmlayer", &["ovmlayer-tree", "ovmlayer-sandbox", "ovmlayer-layers"]),
     (

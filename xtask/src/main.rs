@@ -4,6 +4,7 @@
 //! reason on the last line when it is not, and the pages in `docs/` that hold measurements.
 
 mod bench;
+mod executors;
 mod layout;
 mod machine;
 mod needs;
@@ -32,6 +33,8 @@ struct Command {
 enum Task {
     /// Install what the tests need, then run all of them: formatting, clippy, unit, property, whole-program, workflows.
     Test,
+    /// Install the executors that tests of flows run: `cargo xtask test` does it too.
+    Executors,
     /// Run the long checks in their full counts and write docs/soak.md.
     Soak(Soak),
     /// Measure against other programs on this machine.
@@ -70,9 +73,15 @@ impl Error {
     }
 }
 
+fn provide_executors() -> Result<(), Error> {
+    step::step("Node.js executor", node::build)?;
+    step::step("Python executor", executors::provide)
+}
+
 fn main() -> ExitCode {
     let result = match Command::parse().task {
         Task::Test => test::run(),
+        Task::Executors => provide_executors(),
         Task::Soak(Soak { part }) => soak::run(part),
         Task::Bench(Bench { what }) => bench::run(&what),
     };

@@ -36,6 +36,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("qemu-aarch64-static"), "qemu-user-static"),
     (Sign::Program("runc"), "runc"),
     (Sign::Program("script"), "bsdutils"),
+    (Sign::Program("timeout"), "coreutils"),
     (Sign::Program("setpriv"), "util-linux"),
     (Sign::Program("shellcheck"), "shellcheck"),
     (Sign::Program("skopeo"), "skopeo"),

@@ -9,10 +9,15 @@ use crate::step::{root, run};
 
 /// Checks, builds and tests the executor.
 pub(crate) fn check() -> Result<(), String> {
-    run(&mut npm(&["ci", "--ignore-scripts", "--prefer-offline"]))?;
+    build()?;
     run(&mut npm(&["run", "--silent", "check"]))?;
-    run(&mut npm(&["run", "--silent", "build"]))?;
     run(&mut npm(&["run", "--silent", "test"]))
+}
+
+/// Builds the executor, which flows are tested with.
+pub(crate) fn build() -> Result<(), String> {
+    run(&mut npm(&["ci", "--ignore-scripts", "--prefer-offline"]))?;
+    run(&mut npm(&["run", "--silent", "build"]))
 }
 
 fn npm(arguments: &[&str]) -> Command {

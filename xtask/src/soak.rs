@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::page::write_section;
 use crate::step::{cargo, root, seconds, step};
-use crate::{Error, machine, needs, report};
+use crate::{Error, executors, machine, needs, node, report};
 
 /// Checks that belong together, and their section of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -19,13 +19,27 @@ pub(crate) enum Part {
     Rootfs,
     /// The engine for layers and its program.
     Layers,
+    /// Flows and their program.
+    Flows,
 }
 
 /// The packages of [`Part::Layers`].
 const LAYERS: &[&str] = &["ovmlayer", "ovmlayer-layers"];
 
+/// The packages of [`Part::Flows`].
+const FLOWS: &[&str] = &["oocana", "ovmlayer-flow", "ovmlayer-runner"];
+
 /// Counts that `cargo xtask test` leaves at small samples.
 const COUNTS: &[(&str, &str)] = &[
+    ("OOCANA_CHAIN", "5000"),
+    ("OOCANA_CORPUS_MOSQUITTO", "1"),
+    ("OOCANA_CORPUS_ROUNDS", "200"),
+    ("OOCANA_FAN", "2000"),
+    ("OOCANA_INDEPENDENT", "200"),
+    ("OOCANA_KILLS", "25"),
+    ("OOCANA_MUTATED", "2000"),
+    ("OOCANA_STREAMED", "200"),
+    ("OOCANA_VALUE_SIZE", "100000000"),
     ("OVMLAYER_APT_SETS", "300"),
     ("OVMLAYER_KILLS", "50"),
     ("OVMLAYER_FOREIGN_IMAGES", "1"),
@@ -41,6 +55,7 @@ impl Part {
         match self {
             Self::Rootfs => "Root filesystems",
             Self::Layers => "Layers",
+            Self::Flows => "Flows",
         }
     }
 
@@ -48,10 +63,11 @@ impl Part {
     fn packages(self) -> Vec<&'static str> {
         match self {
             Self::Rootfs => {
-                let exclude = LAYERS.iter().flat_map(|package| ["--exclude", *package]);
+                let exclude = LAYERS.iter().chain(FLOWS).flat_map(|package| ["--exclude", *package]);
                 std::iter::once("--workspace").chain(exclude).collect()
             }
             Self::Layers => LAYERS.iter().flat_map(|package| ["--package", *package]).collect(),
+            Self::Flows => FLOWS.iter().flat_map(|package| ["--package", *package]).collect(),
         }
     }
 }
@@ -59,6 +75,8 @@ impl Part {
 /// Runs one part, or all, and writes `docs/soak.md`, also when some tests fail: the page then says so.
 pub(crate) fn run(part: Option<Part>) -> Result<(), Error> {
     step("packages the tests need", needs::for_tests)?;
+    step("Node.js executor", node::build)?;
+    step("Python executor", executors::provide)?;
     let parts = part.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part]);
     let failed: Vec<Error> = parts.into_iter().filter_map(|part| run_part(part).err()).collect();
     failed.into_iter().next().map_or(Ok(()), Err)

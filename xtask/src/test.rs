@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::step::{self, cargo, root, seconds, step};
-use crate::{Error, layout, needs, node, report, workflows};
+use crate::{Error, executors, layout, needs, node, report, workflows};
 
 /// Runs all steps, the quick ones first, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Error> {
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<(), Error> {
     step("shell scripts", || step::run(Command::new("shellcheck").arg(".ci/run").current_dir(root())))?;
     step("workflows", workflows::check)?;
     step("Node.js executor", node::check)?;
+    step("Python executor", executors::provide)?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     step("clippy", || step::run(&mut cargo(&clippy)))?;
     let doc = ["doc", "--workspace", "--no-deps", "--locked"];

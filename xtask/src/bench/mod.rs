@@ -4,6 +4,7 @@
 //! Every benchmark writes its own section of `docs/performance.md`.
 
 mod contest;
+mod flows;
 mod images;
 mod layers;
 mod memory;
@@ -28,6 +29,8 @@ pub(crate) enum Benchmark {
     Images(images::Options),
     /// Run commands in layers, merge, export and import, beside bubblewrap, runc, tar, buildah and umoci.
     Layers(layers::Options),
+    /// Run flows, beside the figures of the engine that existing flows know.
+    Flows(flows::Options),
 }
 
 /// Runs one of them.
@@ -40,6 +43,7 @@ pub(crate) fn run(benchmark: &Benchmark) -> Result<(), Error> {
         Benchmark::Rootfs(options) => rootfs::run(options),
         Benchmark::Images(options) => images::run(options),
         Benchmark::Layers(options) => layers::run(options),
+        Benchmark::Flows(options) => flows::run(options),
     }
 }
 

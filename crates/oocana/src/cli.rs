@@ -1,0 +1,165 @@
+//! The command line.
+
+mod run;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use run::{Progress, Run, Search};
+
+/// Runs flows: graphs of blocks written in Python, Node.js or shell.
+///
+/// A flow is a folder with a `flow.oo.yaml`. Blocks run in executor processes, `python-executor` and `nodejs-executor`, which must
+/// be in PATH; messages go through a broker that is built in.
+#[derive(Debug, Parser)]
+#[command(
+    name = "oocana",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(after_help = "Examples:
+  oocana check flows/demo                     find every mistake without running anything
+  oocana run flows/demo                       run a flow; progress goes to stderr
+  oocana run flows/demo --inputs '{\"n\": 3}' --json
+                                              with inputs, results as JSON on stdout
+  oocana run flows/demo --nodes c --use-cache run one node with the values of the last run
+  oocana graph flows/demo > demo.svg          draw it
+
+Exit status of `run`: 0 done, 3 some nodes never ran, 255 failed or cancelled, 1 no broker, 2 wrong usage.
+Configuration: --config, else OOCANA_CONFIG, else ~/.oocana/config.json, .toml or .json5.")]
+pub(crate) struct Cli {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", global = true, env = "OOCANA_CONFIG", hide_env = true)]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(Box<Run>),
+    Check(Check),
+    Graph(Graph),
+    /// Values that were kept of earlier runs.
+    #[command(subcommand)]
+    Cache(Cache),
+    /// Ask what a flow has, for programs.
+    #[command(subcommand)]
+    Query(Query),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example: oocana completions zsh > ~/.zfunc/_oocana")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Watch over a program that `run` has started.
+    #[command(hide = true)]
+    Supervise {
+        /// The program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// Find every mistake in a flow without running it.
+///
+/// Reads the flow and all that it refers to, and prints one line per mistake: FILE:LINE:COLUMN: what is wrong and what was
+/// expected. Exits with 1 when there is any.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The flow, task or subflow.
+    pub(crate) block: String,
+    #[command(flatten)]
+    pub(crate) search: Search,
+    /// Print the mistakes as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Draw a flow.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  oocana graph flows/demo --out demo.svg
+  oocana graph flows/demo --format mermaid    to be put between ```mermaid and ``` in a README")]
+pub(crate) struct Graph {
+    /// The flow.
+    pub(crate) flow: String,
+    /// As what.
+    #[arg(long, value_enum, default_value = "svg")]
+    pub(crate) format: Format,
+    /// Where to; standard output when it is left out.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) search: Search,
+}
+
+/// What a drawing is.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    /// A picture.
+    Svg,
+    /// Text that Mermaid draws.
+    Mermaid,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// Forget all of them.
+    Clear,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Query {
+    /// Which nodes would run for some of them.
+    Upstream {
+        /// The flow.
+        flow: String,
+        /// The nodes.
+        #[arg(long, value_delimiter = ',', required = true)]
+        nodes: Vec<String>,
+        /// With values of the last run.
+        #[arg(long)]
+        use_cache: bool,
+        #[command(flatten)]
+        search: Search,
+    },
+    /// Which packages a flow uses, and whether each has a layer.
+    Package {
+        /// The flow.
+        flow: String,
+        #[command(flatten)]
+        search: Search,
+    },
+    /// The inputs of a block.
+    Inputs {
+        /// The block.
+        block: String,
+        /// Where to; standard output when it is left out.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        search: Search,
+    },
+    /// The inputs of nodes that nothing is connected to.
+    NodesInputs {
+        /// The flow.
+        flow: String,
+        /// Where to; standard output when it is left out.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        search: Search,
+    },
+    /// The services of a flow.
+    Service {
+        /// The flow.
+        flow: String,
+        #[command(flatten)]
+        search: Search,
+    },
+}

@@ -1,0 +1,2 @@
+def main(inputs):
+    return {"y": "old " + str(inputs["x"])}

@@ -1,0 +1,3 @@
+def main(inputs, context):
+    context.output("early", 1)
+    return {"late": 2}

@@ -1,0 +1,3 @@
+def main(inputs):
+    assert inputs["v"] == bytes(range(256))
+    return {"y": len(inputs["v"])}

@@ -1,0 +1,3 @@
+def main(inputs, context):
+    context.error("not good")
+    return {"y": 1}

@@ -1,0 +1,5 @@
+import not_there
+
+
+def main():
+    return not_there

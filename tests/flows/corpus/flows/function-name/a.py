@@ -1,0 +1,2 @@
+async def double(inputs, context):
+    return {"y": inputs["x"] * 2}

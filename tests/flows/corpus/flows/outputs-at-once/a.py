@@ -1,0 +1,2 @@
+def main(inputs, context):
+    context.outputs({"x": 1, "y": 2})

@@ -1,0 +1,4 @@
+def main():
+    print("first")
+    print("second", "line")
+    return {"y": 1}

@@ -1,0 +1,3 @@
+def main(inputs, context):
+    context.report_progress(50)
+    return {"y": 1}

@@ -1,0 +1,6 @@
+items = []
+
+
+def main(inputs):
+    items.append(inputs["x"])
+    return {"all": sorted(items)}

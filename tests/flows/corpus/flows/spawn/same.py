@@ -1,0 +1,3 @@
+def main(inputs):
+    a, b, c = inputs["x"]
+    return {"y": [a == c, a == b]}

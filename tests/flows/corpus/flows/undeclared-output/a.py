@@ -1,0 +1,2 @@
+def main():
+    return {"y": 1, "z": 2}

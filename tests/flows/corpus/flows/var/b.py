@@ -1,0 +1,2 @@
+def main(inputs):
+    return {"y": f"kept {inputs['v'].number}"}

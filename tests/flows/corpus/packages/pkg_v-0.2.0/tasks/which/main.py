@@ -1,0 +1,2 @@
+def main():
+    return {"y": "0.2.0"}

@@ -1,0 +1,2 @@
+def main(inputs):
+    return {"sum": inputs["a"] + inputs["b"]}

@@ -1,0 +1,4 @@
+def main(inputs, context):
+    for item in range(inputs["n"]):
+        context.output("item", item)
+    return {"done": True}

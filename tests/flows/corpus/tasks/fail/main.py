@@ -1,0 +1,2 @@
+def main(inputs):
+    raise ValueError("this block is broken")

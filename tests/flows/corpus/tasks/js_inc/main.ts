@@ -1,0 +1,3 @@
+export default async function (inputs: { x: number }) {
+  return { y: inputs.x + 1 };
+}

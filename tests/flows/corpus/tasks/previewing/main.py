@@ -1,0 +1,2 @@
+def main(inputs, context):
+    context.preview({"type": "text", "data": "shown"})

@@ -1,0 +1,115 @@
+//! Large values and many nodes. The counts are samples; `cargo xtask soak` takes those that must hold.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use testkit::number;
+
+use crate::stage::Stage;
+
+const TASK: &str = "executor: {name: python, options: {entry: main.py}}
+inputs_def: [{handle: x}]
+outputs_def: [{handle: y}]
+";
+
+fn python(stage: &Stage, body: &str) {
+    stage.write("p/tasks/t/task.oo.yaml", TASK);
+    stage.write("p/tasks/t/main.py", body);
+}
+
+#[test]
+fn a_large_value_crosses() {
+    let size = number("OOCANA_VALUE_SIZE", 20_000_000);
+    let stage = Stage::new();
+    python(
+        &stage,
+        "def main(inputs):\n    x = inputs[\"x\"]\n    return {\"y\": \"x\" * x if isinstance(x, int) else len(x)}\n",
+    );
+    let text = format!(
+        "nodes:\n- {{node_id: a, task: 'self::t', inputs_from: [{{handle: x, value: {size}}}]}}\n\
+         - {{node_id: b, task: 'self::t', inputs_from: [{{handle: x, from_node: [{{node_id: a, output_handle: y}}]}}]}}\n\
+         outputs_def: [{{handle: r}}]\noutputs_from: [{{handle: r, from_node: [{{node_id: b, output_handle: y}}]}}]\n"
+    );
+    let flow = stage.write("p/flows/f/flow.oo.yaml", &text);
+    // Without reports as text, which would hold the value again.
+    let output = stage.bounded(&["run"]).arg(flow).arg("--json").output().expect("the program starts");
+    let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(outcome["outputs"], json!({ "r": size }), "{}", String::from_utf8_lossy(&output.stderr));
+    println!("soak: value: {size} bytes crossed");
+}
+
+#[test]
+fn a_value_that_is_too_large_is_an_error_of_its_block() {
+    let stage = Stage::new();
+    python(&stage, "def main(inputs):\n    return {\"y\": \"x\" * inputs[\"x\"]}\n");
+    let text = "nodes:\n- {node_id: a, task: 'self::t', inputs_from: [{handle: x, value: 268435456}]}\n";
+    let flow = stage.write("p/flows/f/flow.oo.yaml", text);
+    let run = stage.run(&flow, &[]);
+    assert_eq!(run.status, Some(255), "{}", run.stderr);
+    assert!(run.stderr.contains("node `a` failed"), "{}", run.stderr);
+}
+
+#[test]
+fn independent_nodes_and_streams_finish() {
+    let count = number("OOCANA_INDEPENDENT", 50);
+    let stage = Stage::new();
+    python(&stage, "def main(inputs):\n    return {\"y\": inputs[\"x\"]}\n");
+    let mut text = String::from("nodes:\n");
+    for node in 0..count {
+        writeln!(
+            text,
+            "- {{node_id: n{node}, task: 'self::t', inputs_from: [{{handle: x, value: {node}}}]}}"
+        )
+        .expect("a text");
+    }
+    let flow = stage.write("p/flows/f/flow.oo.yaml", &text);
+    let run = stage.run(&flow, &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert_eq!(run.outcome["nodes"].as_object().map(|nodes| nodes.len() as u64), Some(count));
+
+    let items = number("OOCANA_STREAMED", 100);
+    stage.write(
+        "p/flows/g/emit.py",
+        "def main(inputs, context):\n    for x in range(inputs[\"n\"]):\n        context.output(\"x\", x)\n",
+    );
+    let text = format!(
+        "nodes:\n- node_id: a\n  task: {{executor: {{name: python, options: {{entry: emit.py}}}}, inputs_def: [{{handle: n}}], \
+         outputs_def: [{{handle: x}}]}}\n  inputs_from: [{{handle: n, value: {items}}}]\n\
+         - {{node_id: b, task: 'self::t', concurrency: 16, inputs_from: [{{handle: x, from_node: [{{node_id: a, output_handle: x}}]}}]}}\n"
+    );
+    let flow = stage.write("p/flows/g/flow.oo.yaml", &text);
+    let run = stage.run(&flow, &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert_eq!(run.outcome["nodes"]["b"]["succeeded"], json!(items));
+    println!("soak: {count} independent nodes and {items} streamed items finished");
+}
+
+/// A chain of conditions, which need no process, ends in one shell; a fan of them too.
+#[test]
+fn long_chains_and_wide_fans_run() {
+    let (length, width) = (number("OOCANA_CHAIN", 5000), number("OOCANA_FAN", 2000));
+    let stage = Stage::new();
+    let way = "conditions: {cases: [], default: {handle: o}}, inputs_def: [{handle: i}]";
+    let mut text = String::from("nodes:\n");
+    for node in 0..length {
+        let from = if node == 0 {
+            "value: 7".to_owned()
+        } else {
+            format!("from_node: [{{node_id: n{}, output_handle: o}}]", node - 1)
+        };
+        writeln!(text, "- {{node_id: n{node}, {way}, inputs_from: [{{handle: i, {from}}}]}}")
+            .expect("a text");
+    }
+    for node in 0..width {
+        let from = format!("from_node: [{{node_id: n{}, output_handle: o}}]", length - 1);
+        writeln!(text, "- {{node_id: f{node}, {way}, inputs_from: [{{handle: i, {from}}}]}}")
+            .expect("a text");
+    }
+    let flow = stage.write("p/flows/f/flow.oo.yaml", &text);
+    let run = stage.run(&flow, &[]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let nodes = run.outcome["nodes"].as_object().expect("an object");
+    assert_eq!(nodes.len() as u64, length + width);
+    assert!(nodes.values().all(|count| count["started"] == 1));
+    println!("soak: a chain of {length} and a fan of {width} ran");
+}
