@@ -150,7 +150,7 @@ impl Stage {
                         "buildah",
                         "buildah.tar",
                         "c=$(buildah $s from oci:layered:latest); m=$(buildah $s mount $c); tar -cf $out -C $m .; \
-                         buildah $s umount -q $c",
+                         buildah $s umount $c",
                     ),
                     self.entrant(
                         "umoci",
