@@ -1,6 +1,6 @@
 //! Whether an upper is in use, asked and used from everywhere.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -39,11 +39,14 @@ fn a_lazily_detached_upper_is_in_use_until_the_last_user_ends() {
     let target = place.directory("m");
     let upper = place.upper("upper").unwrap();
     overlay(&[&place.layer("a")], Some(upper.clone())).mount(&target).unwrap();
-    let user = File::open(target.join("name")).unwrap();
+    // Not this process: what it has open, a process that another test is about to start has too for a moment.
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec 3<m/name && echo && read _; exit 0"]).current_dir(place.path());
+    let user = Background::start(command);
     mounts::unmount(&target, true).unwrap();
     assert_eq!(place.mounted(), []);
     assert!(in_use(&upper.upper));
-    drop(user);
+    user.end();
     assert!(!in_use(&upper.upper));
 }
 
