@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ovmlayer-archive", &["ovmlayer-tree", "ovmlayer-cache", "ovmlayer-http"]),
     ("ovmlayer-image", &["ovmlayer-tree", "ovmlayer-cache", "ovmlayer-http"]),
     ("ovmlayer-layers", &["ovmlayer-tree", "ovmlayer-sandbox"]),
+    ("ovmlayer-deps", &["ovmlayer-tree"]),
     (
         "ovmlayer-rootfs-build",
         &["ovmlayer-tree", "ovmlayer-cache", "ovmlayer-http", "ovmlayer-sandbox", "ovmlayer-archive"],
@@ -30,6 +31,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ovmlayer-archive",
             "ovmlayer-rootfs-build",
             "ovmlayer-image",
+            "ovmlayer-layers",
+            "ovmlayer-deps",
         ],
     ),
     // The program for layers links neither archive nor HTTP code.
@@ -44,6 +47,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ovmlayer-archive",
             "ovmlayer-rootfs-build",
             "ovmlayer-image",
+            "ovmlayer-layers",
+            "ovmlayer-deps",
             "ovmlayer-recipe",
         ],
     ),
