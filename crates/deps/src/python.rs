@@ -7,7 +7,7 @@ mod record;
 mod tags;
 mod wheel;
 
-pub use lock::{Locked, read_lock};
-pub use name::WheelName;
+pub use lock::{Locked, read_lock, requirements_of_lock};
+pub use name::{WheelName, normalized};
 pub use tags::{Tags, Target};
 pub use wheel::{Requested, Scheme, install};

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
@@ -53,7 +54,8 @@ impl Algorithm {
 }
 
 /// The hash that contents must have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Integrity {
     /// How it is made.
     pub algorithm: Algorithm,
@@ -88,6 +90,20 @@ impl Integrity {
     /// When they cannot be read.
     pub fn is_of(&self, contents: &mut dyn Read) -> io::Result<bool> {
         Ok(self.algorithm.hash(contents)? == self.hash)
+    }
+}
+
+impl TryFrom<String> for Integrity {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("`{text}` is no hash such as sha512-…"))
+    }
+}
+
+impl From<Integrity> for String {
+    fn from(integrity: Integrity) -> Self {
+        integrity.to_string()
     }
 }
 

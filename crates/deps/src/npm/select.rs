@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::Integrity;
 use super::lock::{Entry, PackageLock, name_of};
 use crate::Error;
@@ -41,7 +43,8 @@ fn allows(list: &[String], word: &str) -> bool {
 }
 
 /// A package that is installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Selected {
     /// Where it goes, such as `node_modules/a`.
     pub place: String,
@@ -50,13 +53,15 @@ pub struct Selected {
     /// Its version.
     pub version: String,
     /// The hash of its archive; none when it comes in that of the package above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub integrity: Option<Integrity>,
     /// Whether it says itself that it is for some architectures only.
     pub is_native: bool,
-    /// Programs, each with its file in the package.
-    pub programs: BTreeMap<String, String>,
     /// Whether `package.json` itself names it.
     pub direct: bool,
+    /// Programs, each with its file in the package.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub programs: BTreeMap<String, String>,
 }
 
 impl PackageLock {

@@ -32,6 +32,7 @@ struct Document {
 struct Package {
     name: String,
     version: Option<String>,
+    marker: Option<String>,
     #[serde(default)]
     wheels: Vec<Wheel>,
     sdist: Option<toml::Table>,
@@ -58,11 +59,7 @@ struct Hashes {
 /// # Errors
 /// [`Error::PythonLock`], [`Error::PythonSource`], [`Error::NoWheel`].
 pub fn read_lock(name: &str, text: &str, target: &Target) -> Result<Vec<Locked>, Error> {
-    let refuse = |message: String| Error::PythonLock { name: name.to_owned(), message };
-    let document: Document = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
-    if !document.lock_version.starts_with("1.") {
-        return Err(refuse(format!("lock version {} is not known: 1 is", document.lock_version)));
-    }
+    let document = Document::parse(name, text)?;
     let tags = Tags::of(target);
     let mut locked = document
         .packages
@@ -73,15 +70,54 @@ pub fn read_lock(name: &str, text: &str, target: &Target) -> Result<Vec<Locked>,
     Ok(locked)
 }
 
-impl Package {
-    fn choose(&self, target: &Target, tags: &Tags) -> Result<Locked, Error> {
-        for (what, found) in
-            [("a repository", &self.vcs), ("a folder", &self.directory), ("an address", &self.archive)]
-        {
-            if found.is_some() {
-                return Err(Error::PythonSource { package: self.name.clone(), what });
-            }
+/// The requirements that a lock for any target comes to, with its markers and the hashes of its wheels.
+///
+/// # Errors
+/// [`Error::PythonLock`], [`Error::PythonSource`].
+pub fn requirements_of_lock(name: &str, text: &str) -> Result<String, Error> {
+    let mut requirements = String::new();
+    for package in Document::parse(name, text)?.packages {
+        package.check_source()?;
+        let version = package.version.as_deref().unwrap_or_default();
+        requirements.push_str(&format!("{}=={version}", package.name));
+        if let Some(marker) = &package.marker {
+            requirements.push_str(&format!(" ; {marker}"));
         }
+        for sha256 in package.wheels.iter().filter_map(|wheel| wheel.hashes.sha256.as_ref()) {
+            requirements.push_str(&format!(" --hash=sha256:{sha256}"));
+        }
+        requirements.push('\n');
+    }
+    Ok(requirements)
+}
+
+impl Document {
+    fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let refuse = |message: String| Error::PythonLock { name: name.to_owned(), message };
+        let document: Self = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start.min(text.len()));
+            refuse(format!("line {}: {}", 1 + text[..start].matches('\n').count(), error.message()))
+        })?;
+        if document.lock_version.split('.').next() != Some("1") {
+            return Err(refuse(format!("lock version {} is not known: 1 is", document.lock_version)));
+        }
+        Ok(document)
+    }
+}
+
+impl Package {
+    /// Only what comes from an index has files with digests.
+    fn check_source(&self) -> Result<(), Error> {
+        let sources =
+            [("a repository", &self.vcs), ("a folder", &self.directory), ("an address", &self.archive)];
+        match sources.into_iter().find(|(_, source)| source.is_some()) {
+            Some((what, _)) => Err(Error::PythonSource { package: self.name.clone(), what }),
+            None => Ok(()),
+        }
+    }
+
+    fn choose(&self, target: &Target, tags: &Tags) -> Result<Locked, Error> {
+        self.check_source()?;
         let version = self.version.clone().unwrap_or_default();
         let mut best: Option<((usize, std::cmp::Reverse<u64>), Locked)> = None;
         for wheel in &self.wheels {
@@ -150,6 +186,13 @@ wheels = [
         let (amd64, arm64) = (read("amd64"), read("arm64"));
         assert_eq!((amd64[0].name.as_str(), amd64[0].sha256.as_str()), ("simple-json", "aa"));
         assert_eq!(arm64[0].file, "simple_json-4.3-cp313-cp313-manylinux2014_aarch64.whl");
+    }
+
+    #[test]
+    fn a_lock_comes_to_requirements() {
+        let text = LOCK.replace("version = \"4.3\"", "version = \"4.3\"\nmarker = \"a == 'b'\"");
+        let requirements = requirements_of_lock("pylock.toml", &text).expect("requirements");
+        assert_eq!(requirements, "Simple_Json==4.3 ; a == 'b' --hash=sha256:AA --hash=sha256:bb\n");
     }
 
     #[test]

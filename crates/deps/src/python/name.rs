@@ -57,7 +57,8 @@ impl WheelName {
 }
 
 /// The one spelling of a project's name (core metadata, "Name normalization").
-pub(crate) fn normalized(name: &str) -> String {
+#[must_use]
+pub fn normalized(name: &str) -> String {
     let mut spelled = String::new();
     for c in name.chars() {
         match c {
