@@ -11,7 +11,7 @@ pub use rootfs::Interrupt;
 use rootfs::Normalise;
 use sandbox::IdMap;
 use serde::Serialize;
-use tree::EntryPath;
+use tree::{EntryPath, Links, Root};
 
 use crate::about::{Documents, Made};
 use crate::concerns::{Concerns, PACKAGES};
@@ -23,6 +23,7 @@ use crate::format::Kind;
 use crate::image::ImageOutput;
 use crate::image_base::ImageBase;
 use crate::image_lock::ImageLock;
+use crate::kept_root::KeptRoot;
 use crate::layer::LayerLock;
 use crate::lock::{Lock, Package};
 use crate::output::{self, Pending, Shape};
@@ -345,10 +346,22 @@ impl Session {
         let plan = Plan::new(found, &origin)?;
         let resolver = Resolver::new(self, &plan, &origin)?;
         let lock = resolver.lock()?;
+        let kept_root = KeptRoot::of(&self.cache, found, &lock);
+        if let Some(kept) = kept_root.open()? {
+            let build_dir = options.build_dir.as_deref();
+            let place = Place::new(self.cache.root(), build_dir, machine, kept.room(), ids)?;
+            kept.unpack(&Root::open(place.root(), Links::Refuse)?, options.jobs())?;
+            let done = work(place.root())?;
+            place.close()?;
+            return Ok(done);
+        }
         resolver.download(&lock.root(machine))?;
         drop(resolver);
         let build = Work { session: self, found, plan: &plan, options, ids, architecture: machine };
-        build.with_root(&lock.root(machine), &[], |folder, _, _, _| work(folder))
+        build.with_root(&lock.root(machine), &[], |folder, root, _, _| {
+            kept_root.keep(root, options.jobs())?;
+            work(folder)
+        })
     }
 
     pub(crate) fn phase(&self, architecture: Option<&str>, phase: Phase) {

@@ -119,6 +119,9 @@ fn lock_for(
     if lock.request != inputs.request(&lock.parents) {
         return Err(stale("its Python or Node.js packages are other ones".to_owned()));
     }
+    if let Some(parent) = lock.parents.iter().find(|parent| !parent.is_meant(options)) {
+        return Err(stale(format!("it is for {}", parent.distro.as_deref().unwrap_or(&parent.name))));
+    }
     if let Some(missing) = architectures.iter().find(|name| lock.parent(name).is_none()) {
         return Err(stale(format!("it has nothing for {missing}")));
     }

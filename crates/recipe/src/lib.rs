@@ -22,6 +22,7 @@ pub mod format;
 mod image;
 mod image_base;
 pub mod image_lock;
+mod kept_root;
 pub mod layer;
 mod layering;
 pub mod lock;

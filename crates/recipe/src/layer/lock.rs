@@ -46,6 +46,9 @@ pub struct Parent {
     pub architecture: String,
     /// The recipe or image.
     pub name: String,
+    /// The distribution and suite of its packages; none of an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distro: Option<String>,
     /// What it is exactly: of an image its manifest, else all packages that it is made of.
     pub digest: Digest,
     /// Python's version, such as `3.13`, if it has one.

@@ -44,6 +44,20 @@ pub(super) fn parents(
     }
 }
 
+impl Parent {
+    /// Whether it is what the command line asks for.
+    pub(super) fn is_meant(&self, options: &Options) -> bool {
+        let words = self.distro.as_deref().and_then(|words| words.split_once(' '));
+        let fits = |wanted: Option<String>, word: fn((&str, &str)) -> String| {
+            wanted.is_none_or(|wanted| words.map(word) == Some(wanted))
+        };
+        let is_image = options.from.as_ref().is_none_or(|from| *from == self.name);
+        is_image
+            && fits(options.origin.distro.map(|distro| distro.to_string()), |(distro, _)| distro.to_owned())
+            && fits(options.origin.suite.clone(), |(_, suite)| suite.to_owned())
+    }
+}
+
 /// Whether the image may well be all right, and only cannot be had from here.
 fn is_unreachable(error: &image::Error) -> bool {
     matches!(
@@ -68,7 +82,9 @@ fn of_packages(session: &Session, below: &Found, options: &Options) -> Result<Ve
         hasher.update(lock.request.to_string().as_bytes());
         packages.iter().for_each(|package| hasher.update(package.sha256.to_string().as_bytes()));
         let versions = packages.iter().map(|package| (package.name.as_str(), package.version.as_str()));
-        describe(architecture, &below.name, hasher.finish(), versions)
+        let mut parent = describe(architecture, &below.name, hasher.finish(), versions);
+        parent.distro = Some(format!("{} {}", plan.distro, plan.suite));
+        parent
     };
     Ok(plan.architectures.iter().map(parent).collect())
 }
@@ -111,6 +127,7 @@ fn describe<'p>(
     let mut parent = Parent {
         architecture: architecture.to_owned(),
         name: name.to_owned(),
+        distro: None,
         digest,
         python: None,
         glibc: None,
