@@ -45,7 +45,8 @@ impl<'a> KeptRoot<'a> {
 
     /// Keeps the root.
     pub(crate) fn keep(&self, root: &Root, threads: usize) -> Result<(), Error> {
-        let failed = |source: io::Error| Error::Io { action: "write", path: self.cache.root().into(), source };
+        let failed =
+            |source: io::Error| Error::Io { action: "write", path: self.cache.root().into(), source };
         let encoder = Encoder::new(Format::Zstd, self.cache.insert()?, threads).map_err(failed)?;
         let mut writer = tar::Writer::new(encoder);
         tree::pack(root, &mut writer, |_, _, _| Ok::<_, Error>(Choice::Keep))?;

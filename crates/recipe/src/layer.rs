@@ -127,12 +127,25 @@ fn lock_for(
     }
     if !fetch::is_complete(&lock, session)? {
         session.phase(None, Phase::Fetch);
-        with_tools(session, options, ids, |tools| {
+        let options = options_of_tools(options, &lock.parents)?;
+        with_tools(session, &options, ids, |tools| {
             fetch::wheels(&lock, tools)?;
             fetch::npm(&mut lock, inputs, tools)
         })?;
     }
     Ok(lock)
+}
+
+/// The tools come from the distribution that the layer is for, unless the command line says another.
+fn options_of_tools(options: &Options, parents: &[Parent]) -> Result<Options, Error> {
+    let mut options = options.clone();
+    let words = parents.iter().find_map(|parent| parent.distro.as_deref());
+    if options.origin.distro.is_none()
+        && let Some((distro, _)) = words.and_then(|words| words.split_once(' '))
+    {
+        options.origin.distro = Some(distro.parse().map_err(|message| Error::Layer { message })?);
+    }
+    Ok(options)
 }
 
 /// Makes a root of the machine's own architecture with pip and npm, for as long as `work` takes.

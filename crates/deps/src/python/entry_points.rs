@@ -12,13 +12,14 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    /// The text of the program, for the interpreter at `python`: pip's, to the letter.
+    /// The text of the program, for the interpreter at `python`: that of Debian's pip, to the letter.
     pub(crate) fn script(&self, python: &str) -> String {
         let (module, object) = (&self.module, &self.object);
         let import = object.split('.').next().unwrap_or(object);
         format!(
-            "#!{python}\nimport sys\nfrom {module} import {import}\nif __name__ == '__main__':\n    sys.argv[0] = \
-             sys.argv[0].removesuffix('.exe')\n    sys.exit({object}())\n"
+            "#!{python}\n# -*- coding: utf-8 -*-\nimport re\nimport sys\nfrom {module} import {import}\nif __name__ == \
+             '__main__':\n    sys.argv[0] = re.sub(r'(-script\\.pyw|\\.exe)?$', '', sys.argv[0])\n    \
+             sys.exit({object}())\n"
         )
     }
 }
