@@ -141,10 +141,11 @@ fn describe<'p>(
             "libc6" => parent.glibc = minor(version),
             "nodejs" => parent.node = Some(version.to_owned()),
             // Debian names the library for the interface.
-            _ => match package.strip_prefix("libnode").map(str::parse) {
-                Some(Ok(abi)) => parent.node_abi = Some(abi),
-                _ => {}
-            },
+            _ => {
+                if let Some(Ok(abi)) = package.strip_prefix("libnode").map(str::parse) {
+                    parent.node_abi = Some(abi);
+                }
+            }
         }
     }
     parent
