@@ -11,7 +11,7 @@ pub use rootfs::Interrupt;
 use rootfs::Normalise;
 use sandbox::IdMap;
 use serde::Serialize;
-use tree::EntryPath;
+use tree::{EntryPath, Links, Root};
 
 use crate::about::{Documents, Made};
 use crate::concerns::{Concerns, PACKAGES};
@@ -23,6 +23,8 @@ use crate::format::Kind;
 use crate::image::ImageOutput;
 use crate::image_base::ImageBase;
 use crate::image_lock::ImageLock;
+use crate::kept_root::KeptRoot;
+use crate::layer::LayerLock;
 use crate::lock::{Lock, Package};
 use crate::output::{self, Pending, Shape};
 use crate::place::Place;
@@ -30,7 +32,7 @@ use crate::plan::{Origin, Plan};
 use crate::resolve::Resolver;
 use crate::space::explain;
 use crate::steps::{Slim, Stage};
-use crate::{Error, apt, epoch, on_image};
+use crate::{Error, apt, epoch, layer, on_image};
 
 /// How many bytes of a root come of one byte of its packages: about 4 for real roots, with room for what scripts make.
 const GROWTH: u64 = 8;
@@ -97,7 +99,7 @@ enum Artifacts<'a> {
 impl<'a> Artifacts<'a> {
     fn begin(found: &'a Found, options: &'a Options) -> Result<Self, Error> {
         Ok(match found.recipe.kind {
-            Kind::Rootfs => Self::Roots(Vec::new()),
+            Kind::Rootfs | Kind::Layer => Self::Roots(Vec::new()),
             Kind::Image => Self::Image(Box::new(ImageOutput::begin(found, options)?)),
         })
     }
@@ -190,6 +192,23 @@ impl Session {
         Self::write_lock_text(&lock.to_text()?, path)
     }
 
+    /// Resolves `found`, which is a layer, to a lock. `ids` is proof that the program has entered its user namespace.
+    ///
+    /// # Errors
+    /// When its packages cannot be had, or do not fit.
+    pub fn lock_layer(&self, found: &Found, origin: &Origin, ids: &IdMap) -> Result<LayerLock, Error> {
+        let options = Options { origin: origin.clone(), ..Options::default() };
+        self.interruptible(|| layer::lock(self, found, &options, ids))
+    }
+
+    /// As [`Session::write_lock`] for the lock of a layer.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_layer_lock(&self, lock: &LayerLock, path: &Path) -> Result<PathBuf, Error> {
+        Self::write_lock_text(&lock.to_text()?, path)
+    }
+
     fn write_lock_text(text: &str, path: &Path) -> Result<PathBuf, Error> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -217,12 +236,15 @@ impl Session {
             return Err(Error::NoPlaceForDocuments { recipe: found.called() });
         }
         std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
+        if found.recipe.kind == Kind::Layer {
+            return layer::build(self, found, options, ids);
+        }
         if options.from.is_none() && found.recipe.is_from_nothing() {
             return on_image::build_from_nothing(self, found, options, ids);
         }
         if let Some(base) = ImageBase::of(self, found, options)? {
             return match found.recipe.kind {
-                Kind::Rootfs => base.build(),
+                Kind::Rootfs | Kind::Layer => base.build(),
                 Kind::Image => on_image::build(&base, ids),
             };
         }
@@ -311,6 +333,37 @@ impl Session {
         self.write_lock(lock, path).map(drop)
     }
 
+    /// Makes the root of `found`, which is made of packages, for this machine; it is gone when `work` is done with it.
+    pub(crate) fn with_native_root<T>(
+        &self,
+        found: &Found,
+        options: &Options,
+        ids: &IdMap,
+        work: impl FnOnce(&Path) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let machine = machine_architecture();
+        let origin = Origin { architectures: vec![machine.to_owned()], ..options.origin.clone() };
+        let plan = Plan::new(found, &origin)?;
+        let resolver = Resolver::new(self, &plan, &origin)?;
+        let lock = resolver.lock()?;
+        let kept_root = KeptRoot::of(&self.cache, found, &lock);
+        if let Some(kept) = kept_root.open()? {
+            let build_dir = options.build_dir.as_deref();
+            let place = Place::new(self.cache.root(), build_dir, machine, kept.room(), ids)?;
+            kept.unpack(&Root::open(place.root(), Links::Refuse)?, options.jobs())?;
+            let done = work(place.root())?;
+            place.close()?;
+            return Ok(done);
+        }
+        resolver.download(&lock.root(machine))?;
+        drop(resolver);
+        let build = Work { session: self, found, plan: &plan, options, ids, architecture: machine };
+        build.with_root(&lock.root(machine), &[], |folder, root, _, _| {
+            kept_root.keep(root, options.jobs())?;
+            work(folder)
+        })
+    }
+
     pub(crate) fn phase(&self, architecture: Option<&str>, phase: Phase) {
         self.events.event(Event::Phase { architecture: architecture.map(str::to_owned), phase });
     }
@@ -352,6 +405,20 @@ impl Work<'_> {
         tools: &[&Package],
         artifacts: &mut Artifacts<'_>,
     ) -> Result<(), Error> {
+        self.with_root(locked, tools, |_, root, epoch, concerns| {
+            self.session.phase(Some(self.architecture), Phase::Write);
+            self.write(root, epoch, concerns, artifacts).map_err(explain(&self.options.out, "`--out`"))
+        })
+    }
+
+    /// Makes the root for as long as `take` looks at it: at its folder, what is in it, its time, and which kind of step each
+    /// entry is from.
+    fn with_root<T>(
+        &self,
+        locked: &[&Package],
+        tools: &[&Package],
+        take: impl FnOnce(&Path, &tree::Root, i64, &Concerns) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let session = self.session;
         let build_dir = self.options.build_dir.as_deref();
         let needed = locked.iter().map(|package| package.size).sum::<u64>().saturating_mul(GROWTH);
@@ -377,11 +444,10 @@ impl Work<'_> {
             .map_err(|source| self.failed(source))
             .map_err(&in_build)?;
         let concerns = self.finish(&build, locked, epoch).map_err(&in_build)?;
-        session.phase(Some(self.architecture), Phase::Write);
-        self.write(build.root(), epoch, &concerns, artifacts)
-            .map_err(explain(&self.options.out, "`--out`"))?;
+        let taken = take(&folder, build.root(), epoch, &concerns)?;
         drop(build);
-        place.close()
+        place.close()?;
+        Ok(taken)
     }
 
     /// Carries out the recipe's steps and takes away what differs from one build to the next. For an image it is noted which
@@ -400,7 +466,7 @@ impl Work<'_> {
         apt::write(self.plan, build.root(), epoch, self.architecture, locked)?;
         let mut concerns = Concerns::default();
         let mut note = |kind| match self.found.recipe.kind {
-            Kind::Rootfs => Ok(()),
+            Kind::Rootfs | Kind::Layer => Ok(()),
             Kind::Image => concerns.after(build.root(), kind),
         };
         note(PACKAGES)?;

@@ -192,6 +192,67 @@ pub enum Error {
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] cache::Error),
+    /// Python or Node.js packages could not be installed.
+    #[error(transparent)]
+    Deps(#[from] deps::Error),
+    /// A requirement cannot be used.
+    #[error("{}:{line}: {message}", path.display())]
+    Requirement {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A tool for resolving or fetching failed.
+    #[error("cannot {what}: it ended with {status}\n{output}")]
+    Tool {
+        /// What it was for.
+        what: &'static str,
+        /// How it ended.
+        status: String,
+        /// The end of its output.
+        output: String,
+    },
+    /// A tool said that it fetched something, and did not.
+    #[error("{what} was not fetched: build once more without `--offline`")]
+    NotFetched {
+        /// The file or package.
+        what: String,
+    },
+    /// What a layer is put on lacks what it is for.
+    #[error(
+        "`{parent}` has no {what} from Debian packages, which this layer has packages for: put it on another parent"
+    )]
+    NoInterpreter {
+        /// The parent.
+        parent: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A program for the wrong machine.
+    #[error("{from} brings {path} for {machine}, though it is for another architecture only")]
+    OtherMachine {
+        /// The file or package.
+        from: String,
+        /// Where the program is.
+        path: String,
+        /// What it is for.
+        machine: String,
+    },
+    /// A layer could not be written.
+    #[error("cannot write the layer: {message}")]
+    Layer {
+        /// Why not.
+        message: String,
+    },
+    /// A recipe that the program carries names a file that it does not carry.
+    #[error("the recipe names {}, which is not there: give its path on this machine", path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The root could not be built.
     #[error("cannot build the root for {architecture}")]
     Rootfs {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::format::{Form, Kind};
+use crate::format::{Form, Kind, PARENT};
 use crate::{Error, Recipe};
 
 /// The recipes that the program carries.
@@ -11,6 +11,14 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("server-foundation", include_str!("../../../recipes/server-foundation.toml")),
     ("server-foundation-dev", include_str!("../../../recipes/server-foundation-dev.toml")),
     ("server-base", include_str!("../../../recipes/server-base.toml")),
+    ("executor-layer", include_str!("../../../recipes/executor-layer.toml")),
+];
+
+/// The files that they name, by the paths that they have there.
+const BUILT_IN_FILES: &[(&str, &str)] = &[
+    ("../executors/requirements.txt", include_str!("../../../executors/requirements.txt")),
+    ("../executors/package.json", include_str!("../../../executors/package.json")),
+    ("../executors/package-lock.json", include_str!("../../../executors/package-lock.json")),
 ];
 
 /// The folder of the user's own recipes.
@@ -18,6 +26,9 @@ const FOLDER: &str = "recipes";
 
 /// The size in bytes above which a file is not read as a recipe.
 const MAX_SIZE: u64 = 1 << 20;
+
+/// The size in bytes above which no file is read that a recipe names.
+const MAX_FILE: u64 = 64 << 20;
 
 /// How many recipes may be made of each other.
 const MAX_DEPTH: usize = 8;
@@ -31,6 +42,8 @@ pub struct Found {
     pub path: Option<PathBuf>,
     /// What it says.
     pub recipe: Recipe,
+    /// The recipe of what a layer is put on, unless that is an image.
+    pub parent: Option<Box<Found>>,
 }
 
 impl Found {
@@ -47,6 +60,25 @@ impl Found {
     #[must_use]
     pub fn artifact(&self) -> &str {
         if self.recipe.output.is_empty() { &self.name } else { &self.recipe.output }
+    }
+
+    /// The image that it is made from or put on, if it is one.
+    #[must_use]
+    pub fn image(&self) -> Option<&String> {
+        let of_parent = || self.parent.as_ref().and_then(|parent| parent.recipe.from.as_ref());
+        self.recipe.from.as_ref().or_else(of_parent)
+    }
+
+    /// The text of a file that the recipe names, and what messages call it.
+    pub(crate) fn read(&self, path: &Path) -> Result<(String, String), Error> {
+        if self.path.is_none()
+            && let Some((name, text)) = BUILT_IN_FILES.iter().find(|(name, _)| Path::new(name) == path)
+        {
+            return Ok(((*name).to_owned(), (*text).to_owned()));
+        }
+        let path = self.folder().join(path);
+        let text = crate::output::read_text(&path, MAX_FILE)?;
+        text.map(|text| (path.display().to_string(), text)).ok_or(Error::NoFile { path })
     }
 
     /// The form of the image that is built, if it is one.
@@ -117,23 +149,28 @@ pub fn list() -> Result<Vec<Found>, Error> {
 
 fn built_in_recipe((name, text): &(&str, &str), depth: usize) -> Result<Found, Error> {
     let recipe = Recipe::parse(text, Path::new(&format!("{name}.toml")))?;
-    on_its_rootfs(Found { name: (*name).to_owned(), path: None, recipe }, depth)
+    on_its_rootfs(Found { name: (*name).to_owned(), path: None, recipe, parent: None }, depth)
 }
 
 fn load(path: &Path, depth: usize) -> Result<Option<Found>, Error> {
     let Some(text) = crate::output::read_text(path, MAX_SIZE)? else { return Ok(None) };
     let recipe = Recipe::parse(&text, path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    on_its_rootfs(Found { name, path: Some(path.into()), recipe }, depth).map(Some)
+    on_its_rootfs(Found { name, path: Some(path.into()), recipe, parent: None }, depth).map(Some)
 }
 
 /// Puts what the recipe's `rootfs` says of the root before what the recipe says itself.
 fn on_its_rootfs(mut found: Found, depth: usize) -> Result<Found, Error> {
+    if found.recipe.kind == Kind::Layer && found.recipe.from.is_none() {
+        let named = found.recipe.layer.as_ref().and_then(|layer| layer.parent.clone());
+        let name = from_here(&found, named.unwrap_or_else(|| PARENT.to_owned()));
+        found.parent = Some(Box::new(find_at(&name, depth + 1)?));
+        return Ok(found);
+    }
     let Some(name) = found.recipe.image.as_ref().and_then(|image| image.rootfs.clone()) else {
         return Ok(found);
     };
-    let is_path = name.contains('/') || name.ends_with(".toml");
-    let name = if is_path { found.folder().join(&name).display().to_string() } else { name };
+    let name = from_here(&found, name);
     let mut below = find_at(&name, depth + 1)?;
     if let Some(from) = below.recipe.from {
         return Err(Error::RootfsFromImage { recipe: name, from });
@@ -142,6 +179,12 @@ fn on_its_rootfs(mut found: Found, depth: usize) -> Result<Found, Error> {
     below.recipe.start_from(&folder);
     found.recipe.put_on(below.recipe);
     Ok(found)
+}
+
+/// What a recipe calls another one, as the command line would: its path is relative to the recipe.
+fn from_here(found: &Found, name: String) -> String {
+    let is_path = name.contains('/') || name.ends_with(".toml");
+    if is_path { found.folder().join(&name).display().to_string() } else { name }
 }
 
 fn no_recipe(name: &str) -> Error {

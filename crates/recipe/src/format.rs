@@ -4,6 +4,7 @@
 //! misspelt one is never silently ignored.
 
 mod image;
+mod layer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use crate::Error;
 use crate::distro::Distro;
 use crate::image_base::is_path;
 pub use image::{Compression, Form, Image, Layers};
+pub use layer::{Layer, NodeStep, PythonStep};
+pub(crate) use layer::{PARENT, PythonFile};
 
 /// What `from` says when an image has nothing below it.
 pub(crate) const NOTHING: &str = "scratch";
@@ -46,6 +49,8 @@ pub struct Recipe {
     pub variant: Variant,
     /// What an image is beyond its root.
     pub image: Option<Image>,
+    /// What a layer is beyond its contents.
+    pub layer: Option<Layer>,
     /// The distribution built when the command line names none.
     #[serde(default)]
     pub distro: Distro,
@@ -65,6 +70,8 @@ pub enum Kind {
     Rootfs,
     /// An OCI image of such a root, for all architectures together.
     Image,
+    /// A layer on such a root, for `ovmlayer`.
+    Layer,
 }
 
 /// Which packages a root starts from; mmdebstrap's names.
@@ -96,6 +103,10 @@ pub enum Step {
     Users(Vec<UserStep>),
     /// Paths to leave out of the artifact: globs in which `*` stops at `/` and `**` does not.
     Slim(Vec<String>),
+    /// Python packages.
+    Python(PythonStep),
+    /// Packages of Node.js.
+    Node(NodeStep),
 }
 
 /// A package, by one name everywhere or by a name per distribution.
@@ -259,12 +270,13 @@ impl Recipe {
         }
         self.check_output()?;
         match (&self.image, self.kind) {
-            (Some(_), Kind::Rootfs) => {
+            (Some(_), Kind::Rootfs | Kind::Layer) => {
                 return Err(("[image]", "only recipes of kind `image` have a table `[image]`".into()));
             }
             (Some(image), Kind::Image) => image.check()?,
             (None, _) => {}
         }
+        self.check_layer()?;
         if let Some(from) = &self.from {
             self.check_from(from)?;
         }
@@ -319,8 +331,10 @@ impl Recipe {
         {
             return Err(("from", error.to_string()));
         }
-        if self.kind == Kind::Image {
-            return self.check_on_image();
+        match self.kind {
+            Kind::Image => return self.check_on_image(),
+            Kind::Layer => return self.check_layer_on_image(),
+            Kind::Rootfs => {}
         }
         if self.is_from_nothing() {
             return Err(("from", format!("`{NOTHING}` is what images start from, not root filesystems")));
@@ -333,6 +347,8 @@ impl Recipe {
             Step::Run(_) => Some("run"),
             Step::Env(_) => Some("env"),
             Step::Users(_) => Some("users"),
+            Step::Python(_) => Some("python"),
+            Step::Node(_) => Some("node"),
             Step::Files(_) | Step::Slim(_) => None,
         });
         match other {
@@ -403,6 +419,8 @@ impl Step {
                 }
                 Ok(())
             }),
+            Self::Python(python) => python.check(),
+            Self::Node(node) => node.check(),
             Self::Packages(_) | Self::Run(_) | Self::Env(_) | Self::Slim(_) => Ok(()),
         }
     }
@@ -518,9 +536,11 @@ mod tests {
         Recipe::parse(example.expect("an example"), Path::new("docs/recipes.md")).expect("a valid recipe");
         let source = include_str!("format.rs").split("mod tests").next().expect("the format");
         let image = include_str!("format/image.rs").split("mod tests").next().expect("the format");
+        let layer = include_str!("format/layer.rs").split("mod tests").next().expect("the format");
         let fields = source
             .lines()
             .chain(image.lines())
+            .chain(layer.lines())
             .filter_map(|line| line.strip_prefix("    pub "))
             .filter(|line| !line.starts_with("fn "));
         let keys: Vec<String> =

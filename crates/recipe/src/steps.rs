@@ -42,7 +42,8 @@ impl Stage<'_> {
         for (index, step) in steps.iter().enumerate() {
             let number = index + 1;
             let kind = match step {
-                Step::Packages(_) | Step::Slim(_) => continue,
+                // Those of layers are carried out from their lock.
+                Step::Packages(_) | Step::Slim(_) | Step::Python(_) | Step::Node(_) => continue,
                 Step::Env(variables) => {
                     env.extend(variables.clone());
                     continue;
@@ -71,7 +72,7 @@ impl Stage<'_> {
             Step::Files(files) => return files.iter().try_for_each(|file| self.file(file)),
             Step::Run(run) => self.run(run, env),
             Step::Users(users) => users.iter().try_for_each(|user| self.user(user)),
-            Step::Packages(_) | Step::Slim(_) | Step::Env(_) => Ok(()),
+            Step::Packages(_) | Step::Slim(_) | Step::Env(_) | Step::Python(_) | Step::Node(_) => Ok(()),
         };
         // Programs may have put other folders in the place of those that are held open.
         self.root.forget_parents();

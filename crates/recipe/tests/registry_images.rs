@@ -77,7 +77,7 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x.toml");
         let recipe = Recipe::parse(RECIPE, &path).expect("a recipe");
-        let found = Found { name: "x".to_owned(), path: Some(path), recipe };
+        let found = Found { name: "x".to_owned(), path: Some(path), recipe, parent: None };
         Self { folder, found, asked: Arc::default(), references: Arc::default() }
     }
 

@@ -40,7 +40,8 @@ impl Interrupt {
     }
 
     /// The switch as sandboxes know it.
-    pub(crate) fn cancel(&self) -> &Cancel {
+    #[must_use]
+    pub fn cancel(&self) -> &Cancel {
         &self.cancel
     }
 }

@@ -29,7 +29,7 @@ pub struct BaseRootfs {
 pub fn base_rootfs() -> &'static BaseRootfs {
     static BASE: OnceLock<BaseRootfs> = OnceLock::new();
     BASE.get_or_init(|| {
-        let program = Program::new(program()).shared_cache();
+        let program = Program::new(our_program("ovmlayer-rootfs")).shared_cache();
         let options = ["--distro", "debian", "--arch", machine_architecture()];
         program.succeed(["lock", "base-rootfs"].iter().chain(&options));
         let folder = shared_folder().join("base");
@@ -54,9 +54,13 @@ pub fn base_rootfs() -> &'static BaseRootfs {
     })
 }
 
-/// Our program that builds root filesystems. `cargo test --workspace` has put it beside the tests; where the tests of
-/// one crate alone are run, cargo makes it.
-fn program() -> PathBuf {
+/// Our program of this name, which is that of its crate too. `cargo test --workspace` has put it beside the tests; where the
+/// tests of one crate alone are run, cargo makes it.
+///
+/// # Panics
+/// When cargo does not make it.
+#[must_use]
+pub fn our_program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(Path::parent).expect("the folder of a profile");
     // The outermost one: the folder of a named target is marked too.
@@ -68,13 +72,13 @@ fn program() -> PathBuf {
     let release = profile.ends_with("release");
     // Where cargo puts it depends on whether a target was named on the command line or in a configuration.
     let places = [profile.to_owned(), target.join(if release { "release" } else { "debug" })];
-    let find = || places.iter().map(|folder| folder.join("ovmlayer-rootfs")).find(|program| program.exists());
+    let find = || places.iter().map(|folder| folder.join(name)).find(|program| program.exists());
     find().unwrap_or_else(|| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--locked", "--package", "ovmlayer-rootfs", "--target-dir"]).arg(target);
+        cargo.args(["build", "--locked", "--package", name, "--target-dir"]).arg(target);
         cargo.args(release.then_some("--release")).current_dir(env!("CARGO_MANIFEST_DIR"));
         run(&mut cargo);
-        find().unwrap_or_else(|| panic!("cargo left no ovmlayer-rootfs in {places:?}"))
+        find().unwrap_or_else(|| panic!("cargo left no {name} in {places:?}"))
     })
 }
 

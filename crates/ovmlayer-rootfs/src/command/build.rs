@@ -26,7 +26,7 @@ pub(crate) fn run(cli: &Cli, build: &Build) -> Result<ExitCode, Box<dyn Error>> 
         names => names.iter().map(|name| recipe::find(name)).collect::<Result<_, _>>()?,
     };
     let shown = Arc::new(Shown::new(cli.progress, cli.verbose));
-    let images = recipes.iter().filter_map(|found| build.image.as_ref().or(found.recipe.from.as_ref()));
+    let images = recipes.iter().filter_map(|found| build.image.as_ref().or(found.image()));
     let remote = registries::for_builds(&build.registries, &build.network, images, &interrupt, &shown)?;
     let session =
         Session::open(build.network.cache_dir.as_deref(), interrupt.clone(), Arc::clone(&shown) as _)?

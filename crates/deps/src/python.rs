@@ -1,0 +1,13 @@
+//! Python packages: what uv locked, which wheel fits, and what is in it.
+
+mod entry_points;
+mod lock;
+mod name;
+mod record;
+mod tags;
+mod wheel;
+
+pub use lock::{Locked, read_lock, requirements_of_lock};
+pub use name::{WheelName, normalized};
+pub use tags::{Tags, Target};
+pub use wheel::{Requested, Scheme, install};

@@ -1,0 +1,95 @@
+//! Gets archives into the cache.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+
+use super::inputs::Inputs;
+use super::lock::{LayerLock, Npm};
+use super::target_of;
+use super::tools::{EXCHANGE, Tools, WantedWheel, keep};
+use crate::Error;
+use crate::build::Session;
+
+/// Whether the cache has everything that a lock names.
+pub(super) fn is_complete(lock: &LayerLock, session: &Session) -> Result<bool, Error> {
+    let npm = lock.npm.iter().filter_map(|npm| npm.sha256.as_ref());
+    for sha256 in lock.wheels.iter().map(|wheel| &wheel.sha256).chain(npm) {
+        if !session.cache.contains(sha256)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Fetches the wheels of `lock`.
+pub(super) fn wheels(lock: &LayerLock, tools: &Tools<'_>) -> Result<(), Error> {
+    for parent in &lock.parents {
+        let wanted: Vec<WantedWheel<'_>> = lock
+            .wheels
+            .iter()
+            .filter(|wheel| wheel.architectures.contains(&parent.architecture))
+            .map(|wheel| WantedWheel {
+                name: &wheel.name,
+                version: &wheel.version,
+                file: &wheel.file,
+                sha256: wheel.sha256,
+            })
+            .collect();
+        if !wanted.is_empty() {
+            tools.fetch_wheels(&wanted, target_of(parent)?.python)?;
+        }
+    }
+    Ok(())
+}
+
+/// Fetches the archives of npm packages, and notes their digests in `lock`.
+pub(super) fn npm(lock: &mut LayerLock, inputs: &Inputs<'_>, tools: &Tools<'_>) -> Result<(), Error> {
+    for (step, node) in inputs.node.iter().enumerate() {
+        let is_missing = |npm: &&mut Npm| npm.step == step && npm.package.integrity.is_some();
+        let mut wanted = Vec::new();
+        for npm in lock.npm.iter_mut().filter(is_missing) {
+            let kept = npm.sha256.map(|sha256| tools.session().cache.contains(&sha256)).transpose()?;
+            if kept != Some(true) {
+                wanted.push(npm);
+            }
+        }
+        if wanted.is_empty() {
+            continue;
+        }
+        let specs: BTreeSet<String> =
+            wanted.iter().map(|npm| format!("{}@{}", npm.package.name, npm.package.version)).collect();
+        let folder = format!("npm-{step}");
+        tools.give(&format!("{folder}/.npmrc"), node.npmrc.as_deref().unwrap_or_default())?;
+        let prefix = format!("{EXCHANGE}/{folder}");
+        let mut argv = vec!["npm", "--prefix", &prefix, "--no-audit", "--no-fund", "--no-update-notifier"];
+        argv.extend(["--cache", "/exchange/npm-cache", "cache", "add"]);
+        argv.extend(specs.iter().map(String::as_str));
+        tools.run("fetch npm packages with npm", &argv, &[])?;
+        for npm in wanted {
+            take(npm, tools)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes one archive out of npm's cache, which keeps contents by their hashes.
+fn take(npm: &mut Npm, tools: &Tools<'_>) -> Result<(), Error> {
+    let Some(integrity) = &npm.package.integrity else { return Ok(()) };
+    let hex = integrity.hex();
+    let kept = format!(
+        "npm-cache/_cacache/content-v2/{}/{}/{}/{}",
+        integrity.algorithm.name(),
+        &hex[..2],
+        &hex[2..4],
+        &hex[4..]
+    );
+    let what = format!("{}@{}", npm.package.name, npm.package.version);
+    let path = tools.outside(&kept);
+    let wrong = || deps::Error::Integrity { package: what.clone(), expected: integrity.to_string() };
+    let mut file = File::open(&path).map_err(|_| wrong())?;
+    if !integrity.is_of(&mut file).map_err(Error::io("read", &path))? {
+        return Err(wrong().into());
+    }
+    npm.sha256 = Some(keep(tools.session(), &path, &what, npm.sha256)?);
+    Ok(())
+}
