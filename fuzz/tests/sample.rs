@@ -1,6 +1,6 @@
 //! A sample of damaged inputs for every target, the same in every run.
 //!
-//! `OVMLAYER_FUZZ_ROUNDS` sets the inputs per target (default 20,000), `OVMLAYER_FUZZ_SEED` the seed.
+//! `OVMLAYER_FUZZ_ROUNDS` sets the inputs per target (default 10,000), `OVMLAYER_FUZZ_SEED` the seed.
 
 #![expect(clippy::print_stdout, reason = "counts for `cargo xtask soak`")]
 
@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ovmlayer_fuzz::mutate::Mutator;
 use ovmlayer_fuzz::{TARGETS, Target};
 
-const ROUNDS: u64 = 20_000;
+const ROUNDS: u64 = 10_000;
 const SEED: u64 = 2;
 
 fn number(variable: &str, default: u64) -> u64 {

@@ -15,6 +15,7 @@ mod report;
 mod soak;
 mod step;
 mod test;
+mod test_programs;
 mod workflows;
 
 use std::process::ExitCode;

@@ -47,6 +47,8 @@ const COUNTS: &[(&str, &str)] = &[
     ("OVMLAYER_IMAGE_FAULT_ROUNDS", "500"),
     ("OVMLAYER_LAYER_KILLS", "500"),
     ("OVMLAYER_LAYER_OPERATIONS", "2000"),
+    ("OVMLAYER_REAL_WORK", "2"),
+    ("OVMLAYER_WAYS", "7"),
     ("PROPTEST_CASES", "1024"),
 ];
 

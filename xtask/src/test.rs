@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::step::{self, cargo, root, seconds, step};
-use crate::{Error, executors, layout, needs, node, report, workflows};
+use crate::{Error, executors, layout, needs, node, report, test_programs, workflows};
 
 /// Runs all steps, the quick ones first, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Error> {
@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<(), Error> {
     step("clippy", || step::run(&mut cargo(&clippy)))?;
     let doc = ["doc", "--workspace", "--no-deps", "--locked"];
     step("documentation", || step::run(cargo(&doc).env("RUSTDOCFLAGS", "-D warnings")))?;
-    step("tests", || step::run(&mut cargo(&["test", "--workspace", "--locked"])))?;
+    step("tests", test_programs::run)?;
     report::line(&format!("\nALL TESTS PASSED in {}", seconds(start.elapsed())));
     Ok(())
 }

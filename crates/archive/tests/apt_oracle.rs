@@ -4,7 +4,7 @@
 //! dpkg status, answers first, then our solver answers from the same index files. Needs root, `mmdebstrap` and a
 //! Debian mirror in `/etc/apt/sources.list.d/debian.sources`.
 //!
-//! `OVMLAYER_APT_SETS` sets how many sets are tried (25 unless set; a third of that for the other suites and
+//! `OVMLAYER_APT_SETS` sets how many sets are tried (12 unless set; a third of that for the other suites and
 //! architectures), `OVMLAYER_SEED` which ones. The names are drawn uniformly from all names of the suite, 1 to 12 of
 //! them, so that what is asked for together is as unrelated as it gets.
 
@@ -75,7 +75,7 @@ fn variable(name: &str, default: u64) -> u64 {
 }
 
 fn sets() -> usize {
-    usize::try_from(variable("OVMLAYER_APT_SETS", 25)).unwrap()
+    usize::try_from(variable("OVMLAYER_APT_SETS", 12)).unwrap()
 }
 
 fn compare(suite: Suite, architecture: &str, count: usize) {
