@@ -453,6 +453,7 @@ fn the_foundation_installs_packages() {
     assert_eq!(about["config"]["Cmd"], json!(["/bin/zsh"]));
     if number("OVMLAYER_FOREIGN_IMAGES", 0) > 0 {
         foreign_foundation(&program);
+        foreign_child(&program);
         eprintln!("soak: foundation for a foreign architecture: builds, installs with pip and npm, clones");
     }
 }
@@ -492,4 +493,23 @@ fn foreign_foundation(program: &Program<'_>) {
         );
     }
     assert_eq!(architectures(&program.dist().join("installs")), [foreign]);
+}
+
+/// What programs of the foreign architecture do to an image of it is a layer on it, the same every time.
+fn foreign_child(program: &Program<'_>) {
+    let (foreign, machine) = if NATIVE == "amd64" { ("arm64", "aarch64") } else { ("amd64", "x86_64") };
+    program.write(
+        "child.toml",
+        format!(
+            "format = 1\nkind = \"image\"\ndescription = \"to test\"\narchitectures = [\"{foreign}\"]\n\
+             from = \"./dist/server-foundation\"\n[[steps]]\nusers = [{{ name = \"worker\", uid = 1234 }}]\n\
+             [[steps]]\nrun = {{ script = \"uname -m > /srv/machine; id -u worker >> /srv/machine; rm /etc/issue\" }}\n"
+        ),
+    );
+    let arguments = ["child.toml", "--distro", "debian"];
+    assert_eq!(printed(program, &arguments), printed(program, &arguments));
+    let bundle = Bundle::unpack(&program.dist().join("child"));
+    let made = fs::read_to_string(bundle.rootfs().join("srv/machine")).expect("what the step wrote");
+    assert_eq!(made, format!("{machine}\n1234\n"));
+    assert!(!bundle.rootfs().join("etc/issue").exists(), "a file that a step removed is there");
 }

@@ -112,8 +112,16 @@ impl<'a> Resolver<'a> {
         let machine = machine_architecture();
         let archives = self.archives(&[machine.to_owned()])?;
         let (universe, _) = self.universe(machine, &archives)?;
-        let tool = emulator::package(&universe);
-        tool.map(|tool| locked(&tool, machine, 0)).into_iter().collect()
+        let tool = emulator::package(&universe).ok_or_else(|| Error::CannotRun {
+            architecture: "another architecture".to_owned(),
+            reason: format!(
+                "{} {} has no package `{}`: say another `distro` in the recipe or with `--distro`",
+                self.plan.distro,
+                self.plan.suite,
+                emulator::PACKAGES[1]
+            ),
+        })?;
+        Ok(vec![locked(&tool, machine, 0)?])
     }
 
     /// Fetches packages into the cache.

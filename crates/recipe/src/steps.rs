@@ -114,11 +114,16 @@ impl Stage<'_> {
     }
 
     fn user(&self, user: &UserStep) -> Result<(), String> {
+        let useradd = EntryPath::parse(USERADD.as_bytes()).map_err(chain)?;
+        if matches!(self.root.lstat(&useradd), Ok(None)) {
+            return Err("it needs the package `passwd`: name it in a `packages` step before".to_owned());
+        }
         let home = user.home.clone().unwrap_or_else(|| format!("/home/{}", user.name));
         let shell = user.shell.as_deref().unwrap_or("/bin/sh");
         let uid = user.uid.to_string();
+        let useradd = format!("/{USERADD}");
         let argv = [
-            "/usr/sbin/useradd",
+            useradd.as_str(),
             "--create-home",
             "--user-group",
             "--uid",
@@ -132,6 +137,9 @@ impl Stage<'_> {
         self.scripts.run(&format!("useradd for `{}`", user.name), &argv, &[], Network::None).map_err(chain)
     }
 }
+
+/// What makes users, in the root.
+const USERADD: &str = "usr/sbin/useradd";
 
 /// The paths that the `slim` steps leave out.
 #[derive(Debug)]
