@@ -8,8 +8,9 @@ use testkit::{run, tool};
 
 use crate::Stage;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "setup",
+    "start",
     "test",
     "test system",
     "create",

@@ -49,6 +49,7 @@ const COUNTS: &[(&str, &str)] = &[
     ("OVMLAYER_LAYER_OPERATIONS", "2000"),
     ("OVMLAYER_REAL_WORK", "2"),
     ("OVMLAYER_WAYS", "7"),
+    ("OVMLAYER_RUNTIME_IMAGE", "1"),
     ("PROPTEST_CASES", "1024"),
 ];
 

@@ -97,12 +97,17 @@ impl Config {
         }
     }
 
-    /// Writes the configuration in one rename, and says where.
+    /// Writes the configuration in one rename, and says where. One that is there and says the same stays, so that it may lie
+    /// where nothing can be written.
     ///
     /// # Errors
     /// When it cannot be written; what was there before is still there then.
     pub fn write(&self, env: &Environment) -> Result<PathBuf> {
         let path = env.config_path()?;
+        if fs::File::open(&path).is_ok_and(|file| Self::parse(&path, file).is_ok_and(|there| there == *self))
+        {
+            return Ok(path);
+        }
         // Of a link, what it leads to is replaced, also when that does not exist yet.
         let target = fs::canonicalize(&path).or_else(|_| follow(&path)).unwrap_or_else(|_| path.clone());
         record::replace(&target, self, record::Durable::Yes)?;
@@ -153,6 +158,20 @@ mod tests {
         second.write(&env_both).unwrap();
         assert_eq!(Config::read(&env_both).unwrap(), Some(second));
         assert_eq!(Config::read(&env(other.path(), other.path())).unwrap(), Some(first));
+    }
+
+    #[test]
+    fn what_is_there_and_says_the_same_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let env = env(home.path(), home.path());
+        // Not as we would write it: by this it is seen that it was left alone.
+        let text = "{ \"format\": 1, \"runtime\": \"/a\", \"rootfs\": \"/r\" }";
+        let path = home.path().join(CONFIG_NAME);
+        fs::write(&path, text).unwrap();
+        Config::new("/a".into(), "/r".into()).write(&env).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        Config::new("/b".into(), "/r".into()).write(&env).unwrap();
+        assert_eq!(Config::read(&env).unwrap().unwrap().runtime, Path::new("/b"));
     }
 
     #[test]

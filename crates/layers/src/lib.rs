@@ -34,6 +34,7 @@
 
 pub mod archive;
 mod config;
+mod container;
 mod copy;
 mod cp;
 mod delete;

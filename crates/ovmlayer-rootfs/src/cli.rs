@@ -153,6 +153,10 @@ pub(crate) struct Build {
     /// folder of an image layout, or an archive of either kind.
     #[arg(long = "from", value_name = "REF|LAYOUT")]
     pub(crate) image: Option<String>,
+    /// Take a program of an image from there in place of where the recipe says: a folder with a Cargo workspace, or a file,
+    /// in whose path {arch} stands for the architecture. Can be given several times.
+    #[arg(long, value_name = "NAME=PATH", value_parser = component)]
+    pub(crate) component: Vec<(String, String)>,
     /// The folder that artifacts are written to.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     pub(crate) out: PathBuf,
@@ -170,6 +174,16 @@ pub(crate) struct Build {
     pub(crate) build_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) publish: Publish,
+}
+
+/// Reads `NAME=PATH`.
+fn component(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, source)) if !name.is_empty() && !source.is_empty() => {
+            Ok((name.to_owned(), source.to_owned()))
+        }
+        _ => Err("give it as NAME=PATH".to_owned()),
+    }
 }
 
 /// What `lock` takes.

@@ -12,7 +12,7 @@ pub(crate) use layer::{
     Create, Delete, Diff, DiskUse, Flatten, Fsck, Inspect, List, ListLayers, Merge, Move, Unmerge,
 };
 pub(crate) use run::{Copy, Direction, Run};
-pub(crate) use setup::{Mode, Setup};
+pub(crate) use setup::{Folder, Mode, Setup, Start};
 
 /// Stacks layers over a root filesystem and runs programs in the stack.
 ///
@@ -57,6 +57,7 @@ pub(crate) struct Output {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Setup(Setup),
+    Start(Start),
     /// Test whether something works.
     #[command(subcommand)]
     Test(Test),

@@ -62,7 +62,8 @@ pub(crate) fn usage(error: &clap::Error) {
     let _ = error.print();
 }
 
-fn chain(error: &dyn Error) -> String {
+/// An error and its causes, a line for each.
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut shown = text.clone();
     let mut cause = error.source();

@@ -1,6 +1,7 @@
 //! Builds a recipe: lock, downloads, root, artifact.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,7 @@ use crate::output::{self, Pending, Shape};
 use crate::place::Place;
 use crate::plan::{Origin, Plan};
 use crate::resolve::Resolver;
+use crate::shipment::Shipment;
 use crate::space::explain;
 use crate::steps::{Slim, Stage};
 use crate::{Error, apt, epoch, layer, on_image};
@@ -68,6 +70,8 @@ pub struct Options {
     pub tags: Vec<String>,
     /// What is put beside images.
     pub documents: Documents,
+    /// Where components of images come from, in place of what recipes say; paths start from the current folder.
+    pub components: BTreeMap<String, String>,
 }
 
 impl Options {
@@ -256,9 +260,14 @@ impl Session {
         let roots = plan.architectures.iter().flat_map(|architecture| lock.root(architecture));
         resolver.download(&roots.chain(tools.iter().copied()).collect::<Vec<_>>())?;
         drop(resolver);
+        let shipment = match found.recipe.kind {
+            Kind::Image => Some(Shipment::prepare(self, found, options, &plan.architectures, ids)?),
+            Kind::Rootfs | Kind::Layer => None,
+        };
+        let shipment = shipment.as_ref();
         let mut artifacts = Artifacts::begin(found, options).map_err(&in_out)?;
         for architecture in &plan.architectures {
-            let work = Work { session: self, found, plan: &plan, options, ids, architecture };
+            let work = Work { session: self, found, plan: &plan, options, ids, architecture, shipment };
             work.build(&lock.root(architecture), &tools, &mut artifacts)?;
         }
         let mut pending = artifacts.finish(&lock, self.interrupt.flag()).map_err(&in_out)?;
@@ -357,7 +366,8 @@ impl Session {
         }
         resolver.download(&lock.root(machine))?;
         drop(resolver);
-        let build = Work { session: self, found, plan: &plan, options, ids, architecture: machine };
+        let build =
+            Work { session: self, found, plan: &plan, options, ids, architecture: machine, shipment: None };
         build.with_root(&lock.root(machine), &[], |folder, root, _, _| {
             kept_root.keep(root, options.jobs())?;
             work(folder)
@@ -396,6 +406,8 @@ struct Work<'a> {
     options: &'a Options,
     ids: &'a IdMap,
     architecture: &'a str,
+    /// What an image carries beside its root.
+    shipment: Option<&'a Shipment>,
 }
 
 impl Work<'_> {
@@ -407,7 +419,8 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         self.with_root(locked, tools, |_, root, epoch, concerns| {
             self.session.phase(Some(self.architecture), Phase::Write);
-            self.write(root, epoch, concerns, artifacts).map_err(explain(&self.options.out, "`--out`"))
+            self.write(root, epoch, concerns, locked, artifacts)
+                .map_err(explain(&self.options.out, "`--out`"))
         })
     }
 
@@ -417,7 +430,7 @@ impl Work<'_> {
         &self,
         locked: &[&Package],
         tools: &[&Package],
-        take: impl FnOnce(&Path, &tree::Root, i64, &Concerns) -> Result<T, Error>,
+        take: impl FnOnce(&Path, &tree::Root, i64, Concerns) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let session = self.session;
         let build_dir = self.options.build_dir.as_deref();
@@ -444,7 +457,7 @@ impl Work<'_> {
             .map_err(|source| self.failed(source))
             .map_err(&in_build)?;
         let concerns = self.finish(&build, locked, epoch).map_err(&in_build)?;
-        let taken = take(&folder, build.root(), epoch, &concerns)?;
+        let taken = take(&folder, build.root(), epoch, concerns)?;
         drop(build);
         place.close()?;
         Ok(taken)
@@ -479,7 +492,8 @@ impl Work<'_> {
         &self,
         root: &tree::Root,
         epoch: i64,
-        concerns: &Concerns,
+        mut concerns: Concerns,
+        locked: &[&Package],
         artifacts: &mut Artifacts<'_>,
     ) -> Result<(), Error> {
         let slim = Slim::new(&self.found.name, &self.found.recipe.steps)?;
@@ -491,7 +505,14 @@ impl Work<'_> {
             interrupted: self.session.interrupt.flag(),
         };
         match artifacts {
-            Artifacts::Image(image) => image.add(self.architecture, root, concerns, &shape),
+            Artifacts::Image(image) => {
+                let mut labels = BTreeMap::new();
+                if let Some(shipment) = self.shipment {
+                    shipment.put(self.architecture, root, &mut concerns, &shape)?;
+                    labels = shipment.labels(self.architecture, locked);
+                }
+                image.add(self.architecture, root, &concerns, &shape, labels)
+            }
             Artifacts::Roots(pending) => {
                 let name = self.found.recipe.output.replace("{arch}", self.architecture);
                 pending.push(output::write_tree(root, &self.options.out.join(name), &shape)?);

@@ -28,10 +28,7 @@ struct Known {
 impl Concerns {
     /// What is different in `root` by now is from a step of this kind.
     pub(crate) fn after(&mut self, root: &Root, kind: &'static str) -> Result<(), Error> {
-        let concern = self.names.iter().position(|name| *name == kind).unwrap_or(self.names.len());
-        if concern == self.names.len() {
-            self.names.push(kind);
-        }
+        let concern = self.number(kind);
         for entry in root.scan() {
             let entry = entry?;
             let now = Known { looks: looks(&entry), concern };
@@ -44,6 +41,22 @@ impl Concerns {
             }
         }
         Ok(())
+    }
+
+    /// These entries are from something of this kind, whatever they look like.
+    pub(crate) fn assign(&mut self, paths: impl IntoIterator<Item = EntryPath>, kind: &'static str) {
+        let concern = self.number(kind);
+        for path in paths {
+            self.known.insert(path, Known { looks: 0, concern });
+        }
+    }
+
+    fn number(&mut self, kind: &'static str) -> usize {
+        let known = self.names.iter().position(|name| *name == kind);
+        known.unwrap_or_else(|| {
+            self.names.push(kind);
+            self.names.len() - 1
+        })
     }
 
     /// The kinds, in the order in which they came.
@@ -105,8 +118,11 @@ mod tests {
         concerns.after(&root, "run").expect("a look");
         write("later", "1");
         assert_eq!(concerns.names(), ["packages", "files", "run"]);
+        concerns.assign(["later", "both"].map(|name| name.parse().expect("a path")), "layers");
+        assert_eq!(concerns.of(&"later".parse().expect("a path")), 3);
+        concerns.assign([("both".parse().expect("a path"))], "run");
         for (name, concern) in
-            [("package", 0), ("conffile", 1), ("both", 2), ("file", 1), ("made", 2), ("later", 0), ("", 0)]
+            [("package", 0), ("conffile", 1), ("both", 2), ("file", 1), ("made", 2), ("later", 3), ("", 0)]
         {
             assert_eq!(concerns.of(&name.parse().expect("a path")), concern, "{name}");
         }

@@ -247,6 +247,22 @@ pub enum Error {
         /// Why not.
         message: String,
     },
+    /// A program that an image carries could not be had.
+    #[error("cannot provide the program `{name}`: {message}")]
+    Component {
+        /// Its name.
+        name: String,
+        /// Why not.
+        message: String,
+    },
+    /// A layer could not be put into an image.
+    #[error("cannot put the layer `{name}` into the image: {message}")]
+    ShippedLayer {
+        /// Its recipe.
+        name: String,
+        /// Why not.
+        message: String,
+    },
     /// A recipe that the program carries names a file that it does not carry.
     #[error("the recipe names {}, which is not there: give its path on this machine", path.display())]
     NoFile {

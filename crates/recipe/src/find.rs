@@ -12,6 +12,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("server-foundation-dev", include_str!("../../../recipes/server-foundation-dev.toml")),
     ("server-base", include_str!("../../../recipes/server-base.toml")),
     ("executor-layer", include_str!("../../../recipes/executor-layer.toml")),
+    ("oocana-mount", include_str!("../../../recipes/oocana-mount.toml")),
+    ("oocana-runtime", include_str!("../../../recipes/oocana-runtime.toml")),
 ];
 
 /// The files that they name, by the paths that they have there.
@@ -93,6 +95,12 @@ impl Found {
         self.path.as_deref().and_then(Path::parent).map_or_else(|| PathBuf::from("."), Path::to_path_buf)
     }
 
+    /// What another recipe is called that this one names, as the command line would: a path is relative to this recipe.
+    pub(crate) fn from_here(&self, name: &str) -> String {
+        let is_path = name.contains('/') || name.ends_with(".toml");
+        if is_path { self.folder().join(name).display().to_string() } else { name.to_owned() }
+    }
+
     /// Where the lock that pins the recipe is, or would be.
     #[must_use]
     pub fn lock_path(&self) -> PathBuf {
@@ -163,14 +171,14 @@ fn load(path: &Path, depth: usize) -> Result<Option<Found>, Error> {
 fn on_its_rootfs(mut found: Found, depth: usize) -> Result<Found, Error> {
     if found.recipe.kind == Kind::Layer && found.recipe.from.is_none() {
         let named = found.recipe.layer.as_ref().and_then(|layer| layer.parent.clone());
-        let name = from_here(&found, named.unwrap_or_else(|| PARENT.to_owned()));
+        let name = found.from_here(named.as_deref().unwrap_or(PARENT));
         found.parent = Some(Box::new(find_at(&name, depth + 1)?));
         return Ok(found);
     }
     let Some(name) = found.recipe.image.as_ref().and_then(|image| image.rootfs.clone()) else {
         return Ok(found);
     };
-    let name = from_here(&found, name);
+    let name = found.from_here(&name);
     let mut below = find_at(&name, depth + 1)?;
     if let Some(from) = below.recipe.from {
         return Err(Error::RootfsFromImage { recipe: name, from });
@@ -179,12 +187,6 @@ fn on_its_rootfs(mut found: Found, depth: usize) -> Result<Found, Error> {
     below.recipe.start_from(&folder);
     found.recipe.put_on(below.recipe);
     Ok(found)
-}
-
-/// What a recipe calls another one, as the command line would: its path is relative to the recipe.
-fn from_here(found: &Found, name: String) -> String {
-    let is_path = name.contains('/') || name.ends_with(".toml");
-    if is_path { found.folder().join(&name).display().to_string() } else { name }
 }
 
 fn no_recipe(name: &str) -> Error {

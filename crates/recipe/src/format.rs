@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::distro::Distro;
 use crate::image_base::is_path;
-pub use image::{Compression, Form, Image, Layers};
+pub use image::{Compression, Form, Image, Layers, ShippedStore};
 pub use layer::{Layer, NodeStep, PythonStep};
 pub(crate) use layer::{PARENT, PythonFile};
 
@@ -51,6 +51,10 @@ pub struct Recipe {
     pub image: Option<Image>,
     /// What a layer is beyond its contents.
     pub layer: Option<Layer>,
+    /// The programs that an image has in `/usr/bin`, each with where it comes from: a folder with a Cargo workspace, whose
+    /// package of that name is built, or a file, in whose path `{arch}` stands for the architecture. Relative to the recipe.
+    #[serde(default)]
+    pub component: BTreeMap<String, String>,
     /// The distribution built when the command line names none.
     #[serde(default)]
     pub distro: Distro,
@@ -276,6 +280,12 @@ impl Recipe {
             (Some(image), Kind::Image) => image.check()?,
             (None, _) => {}
         }
+        if self.kind != Kind::Image && !self.component.is_empty() {
+            return Err(("component", "only recipes of kind `image` have components".into()));
+        }
+        if let Some(name) = self.component.keys().find(|name| name.contains('/') || name.starts_with('.')) {
+            return Err(("component", format!("`{name}` is not the name of a program")));
+        }
         self.check_layer()?;
         if let Some(from) = &self.from {
             self.check_from(from)?;
@@ -372,6 +382,13 @@ impl Recipe {
             return Err((
                 "layers",
                 "a budget of layers is for packages, and an image on another one has none".into(),
+            ));
+        }
+        let ships = |image: &Image| image.store.is_some() || !image.with_layers.is_empty();
+        if settings.is_some_and(ships) || !self.component.is_empty() {
+            return Err((
+                "from",
+                "an image on another one has neither components nor `with-layers` nor a `store`: those come with packages".into(),
             ));
         }
         if self.steps.iter().any(|step| matches!(step, Step::Packages(_))) {

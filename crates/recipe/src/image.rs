@@ -1,5 +1,6 @@
 //! Writes images: the layers of each architecture, and at the end the index of all of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -84,19 +85,22 @@ impl<'a> ImageOutput<'a> {
         Ok(Self { recipe: &found.name, settings, path, form, tags, documents, layout, place, images })
     }
 
-    /// Adds the image of one architecture: the tree beneath `root`.
+    /// Adds the image of one architecture: the tree beneath `root`, with labels of its own.
     pub(crate) fn add(
         &mut self,
         architecture: &str,
         root: &Root,
         concerns: &Concerns,
         shape: &Shape<'_>,
+        labels: BTreeMap<String, String>,
     ) -> Result<(), Error> {
         let entries = output::entries(root, shape)?;
         let parts = layering::parts(self.settings.layers, root, &entries, concerns)?;
         drop(entries);
         let layers = parts.into_iter().map(|part| self.pack(root, part, shape)).collect::<Result<_, _>>()?;
-        self.write(architecture, ImageBuilder::new(&Platform::linux(architecture), shape.epoch)?, layers)
+        let mut image = ImageBuilder::new(&Platform::linux(architecture), shape.epoch)?;
+        image.process().labels = labels;
+        self.write(architecture, image, layers)
     }
 
     /// Takes over the layers of an image that ours is put on.

@@ -15,6 +15,8 @@ mod settings;
 mod tools;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cache::Scratch;
@@ -54,29 +56,54 @@ pub(crate) fn build(
     options: &Options,
     ids: &IdMap,
 ) -> Result<Vec<Artifact>, Error> {
+    let (layers, mut pending, lock) = make(session, found, options, ids)?;
+    pending.splice(0..0, layers.into_iter().map(|(_, layer)| layer));
+    session.publish(pending, || match options.pin {
+        Pin::Update => session.write_layer_lock(&lock, &found.lock_path()).map(drop),
+        Pin::IfThere | Pin::Locked => Ok(()),
+    })
+}
+
+/// Makes the layers of `found` for something that takes them in, and gives where each is and its SHA-256, by architecture.
+/// No lock is written.
+pub(crate) fn archives(
+    session: &Session,
+    found: &Found,
+    options: &Options,
+    ids: &IdMap,
+) -> Result<BTreeMap<String, (PathBuf, String)>, Error> {
+    let (layers, _, _) = make(session, found, options, ids)?;
+    let archive = |(architecture, layer): (String, Pending)| {
+        let digest = layer.sum.map(|(_, digest)| digest.to_string()).unwrap_or_default();
+        Ok((architecture, (layer.publish()?, digest)))
+    };
+    layers.into_iter().map(archive).collect()
+}
+
+/// Layers by their architectures, what goes beside them, and their lock.
+type Layers = (Vec<(String, Pending)>, Vec<Pending>, LayerLock);
+
+fn make(session: &Session, found: &Found, options: &Options, ids: &IdMap) -> Result<Layers, Error> {
     let in_out = explain(&options.out, "`--out`");
     let inputs = Inputs::read(found)?;
     let architectures = architectures(found, &options.origin)?;
     let mut lock = lock_for(session, found, options, &inputs, &architectures, ids)?;
     let work = Work { session, found, options, ids, inputs: &inputs, lock: &lock };
-    let mut pending = Vec::new();
+    let mut layers = Vec::new();
     let mut programs = Vec::new();
     for architecture in &architectures {
         let (layer, others) = work.build(architecture)?;
-        pending.push(layer);
+        layers.push((architecture.clone(), layer));
         programs.extend(others);
     }
     programs.sort();
     programs.dedup();
     lock.programs = programs;
     let versions = record::versions(&lock, &architectures);
-    pending.push(output::write_text(&options.out.join(record::FILE), &versions).map_err(&in_out)?);
+    let versions = output::write_text(&options.out.join(record::FILE), &versions).map_err(&in_out)?;
     let path = options.out.join(format!("{}.lock", found.name));
-    pending.push(output::write_text(&path, &lock.to_text()?).map_err(in_out)?);
-    session.publish(pending, || match options.pin {
-        Pin::Update => session.write_layer_lock(&lock, &found.lock_path()).map(drop),
-        Pin::IfThere | Pin::Locked => Ok(()),
-    })
+    let text = output::write_text(&path, &lock.to_text()?).map_err(in_out)?;
+    Ok((layers, vec![versions, text], lock))
 }
 
 /// Resolves `found` to a lock; its archives are in the cache then.

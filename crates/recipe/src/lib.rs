@@ -8,6 +8,7 @@
 pub mod about;
 mod apt;
 pub mod build;
+mod component;
 mod concerns;
 pub mod distro;
 pub mod doctor;
@@ -31,6 +32,7 @@ mod output;
 mod place;
 pub mod plan;
 mod resolve;
+mod shipment;
 mod space;
 mod steps;
 mod temporary;

@@ -148,27 +148,37 @@ pub(crate) struct Slim(GlobSet);
 impl Slim {
     /// Compiles the globs of all `slim` steps.
     pub(crate) fn new(recipe: &str, steps: &[Step]) -> Result<Self, Error> {
-        let mut builder = GlobSetBuilder::new();
+        let mut globs = Vec::new();
         for (index, step) in steps.iter().enumerate() {
-            let Step::Slim(globs) = step else { continue };
-            for glob in globs {
-                let wrong = |error: globset::Error| Error::Step {
-                    recipe: recipe.to_owned(),
-                    number: index + 1,
-                    kind: "slim",
-                    message: error.to_string(),
-                };
-                let relative = glob.trim_start_matches('/');
-                builder.add(GlobBuilder::new(relative).literal_separator(true).build().map_err(wrong)?);
-            }
+            let Step::Slim(these) = step else { continue };
+            globs.extend(these.iter().map(|glob| (index + 1, glob.as_str())));
         }
-        let set = builder.build().map_err(|error| Error::Step {
-            recipe: recipe.to_owned(),
-            number: 0,
-            kind: "slim",
-            message: error.to_string(),
-        })?;
-        Ok(Self(set))
+        Self::compile(recipe, "slim", &globs)
+    }
+
+    /// The same of globs that stand elsewhere in a recipe; `key` says where.
+    pub(crate) fn of_globs(recipe: &str, key: &'static str, globs: &[String]) -> Result<Self, Error> {
+        let globs: Vec<(usize, &str)> = globs.iter().map(|glob| (0, glob.as_str())).collect();
+        Self::compile(recipe, key, &globs)
+    }
+
+    /// Compiles globs, each with the number of its step.
+    fn compile(recipe: &str, kind: &'static str, globs: &[(usize, &str)]) -> Result<Self, Error> {
+        let mut builder = GlobSetBuilder::new();
+        let wrong = |number: usize| {
+            move |error: globset::Error| Error::Step {
+                recipe: recipe.to_owned(),
+                number,
+                kind,
+                message: error.to_string(),
+            }
+        };
+        for (number, glob) in globs {
+            let relative = glob.trim_start_matches('/');
+            let glob = GlobBuilder::new(relative).literal_separator(true).build();
+            builder.add(glob.map_err(wrong(*number))?);
+        }
+        Ok(Self(builder.build().map_err(wrong(0))?))
     }
 
     /// Whether `path` is left out: it or a directory above it matches.
@@ -182,7 +192,6 @@ impl Slim {
     }
 }
 
-/// An error about `path` as a message.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,6 +43,7 @@ pub(crate) fn run(cli: &Cli, build: &Build) -> Result<ExitCode, Box<dyn Error>> 
         },
         jobs: build.jobs.map(usize::from),
         tags: build.publish.tag.clone(),
+        components: build.component.iter().cloned().collect(),
         documents: Documents { sbom: build.publish.sbom.clone(), provenance: build.publish.provenance },
     };
     let image = to_push(build, &recipes)?;

@@ -1,6 +1,6 @@
 //! `setup`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -51,6 +51,29 @@ pub(crate) struct Setup {
     /// A disk image that holds /opt/ovmlayer, made when it is missing (with `dev`).
     #[arg(long, value_name = "IMG", requires = "mode")]
     pub(crate) layer_disk: Option<PathBuf>,
+}
+
+/// Become another command, with layers ready for use: the entrypoint of a container.
+///
+/// Control groups that are read-only are made writable, and stores are set up as by `setup`, at every start anew, by any
+/// number of containers on one volume. Where layers cannot be used, one warning says why, and the command is started all the
+/// same.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  ovmlayer start -d /opt/ovmlayer,rw -d /usr/lib/ovmlayer/store,ro --rootfs-path /usr/lib/ovmlayer/rootfs bash")]
+pub(crate) struct Start {
+    /// The command and its arguments.
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
+    pub(crate) command: Vec<OsString>,
+    /// A store: the writable one (`DIR` or `DIR,rw`) or one that is only read (`DIR,ro`). Can be given several times.
+    #[arg(long, short, required = true, value_name = "DIR[,rw|,ro]", value_parser = OsStringValueParser::new().try_map(|text| Folder::parse(&text)))]
+    pub(crate) dir: Vec<Folder>,
+    /// The store that `move` moves layers to; it may lie on a network.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) external: Option<PathBuf>,
+    /// The folder of the root filesystem.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) rootfs_path: PathBuf,
 }
 
 /// How /opt/ovmlayer is kept.

@@ -8,6 +8,7 @@ mod merge;
 mod run;
 mod setup;
 mod show;
+mod start;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
     let outcome = match &cli.command {
         // Its exit codes are those of the command inside.
         Command::Run(run) => return run::run(run),
+        // Those of the command that it becomes.
+        Command::Start(start) => return start::start(start),
         Command::Setup(setup) => setup::setup(setup, json),
         Command::Test(Test::System) => setup::test_system(),
         Command::Create(create) => layer::create(create),

@@ -7,7 +7,7 @@ use layers::{Engine, Environment};
 use serde_json::json;
 
 use super::{Outcome, done};
-use crate::cli::{Mode, Setup};
+use crate::cli::{Folder, Mode, Setup};
 use crate::printer;
 
 pub(crate) fn setup(setup: &Setup, json: bool) -> Outcome {
@@ -43,16 +43,9 @@ fn wanted(setup: &Setup) -> Result<layers::Setup, &'static str> {
             Ok(layers::Setup::Production { base_rootfs: setup.base_rootfs.clone().ok_or(missing_tar)? })
         }
         None => {
-            let mut writable: Vec<PathBuf> = setup.runtime.iter().cloned().collect();
-            let mut read_only = Vec::new();
-            for folder in &setup.dir {
-                if folder.writable { &mut writable } else { &mut read_only }.push(folder.path.clone());
-            }
-            let [runtime] = writable.as_slice() else {
-                return Err("one writable store is needed: --runtime DIR, or -d DIR,rw");
-            };
+            let (runtime, read_only) = stores(setup.runtime.as_ref(), &setup.dir)?;
             Ok(layers::Setup::Stores {
-                runtime: runtime.clone(),
+                runtime,
                 external: setup.external.clone(),
                 read_only,
                 rootfs_path: setup
@@ -62,6 +55,22 @@ fn wanted(setup: &Setup) -> Result<layers::Setup, &'static str> {
                 rootfs_tar: setup.rootfs_tar.clone(),
             })
         }
+    }
+}
+
+/// The writable store and those that are only read.
+pub(super) fn stores(
+    runtime: Option<&PathBuf>,
+    folders: &[Folder],
+) -> Result<(PathBuf, Vec<PathBuf>), &'static str> {
+    let mut writable: Vec<PathBuf> = runtime.into_iter().cloned().collect();
+    let mut read_only = Vec::new();
+    for folder in folders {
+        if folder.writable { &mut writable } else { &mut read_only }.push(folder.path.clone());
+    }
+    match writable.pop() {
+        Some(runtime) if writable.is_empty() => Ok((runtime, read_only)),
+        _ => Err("one writable store is needed: --runtime DIR, or -d DIR,rw"),
     }
 }
 

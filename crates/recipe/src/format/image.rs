@@ -37,6 +37,22 @@ pub struct Image {
     pub compression: Compression,
     /// What is put into one layer.
     pub layers: Layers,
+    /// Recipes of layers that are put on the root when all else is done, by name or by a path from this recipe. They are made
+    /// for what `rootfs` names, else for this recipe.
+    pub with_layers: Vec<String>,
+    /// A store for `ovmlayer`, with the root as it is without them, and each of them by itself.
+    pub store: Option<ShippedStore>,
+}
+
+/// A store that an image brings along. Its files are further names of those that the image has anyway.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ShippedStore {
+    /// The folder, an absolute path: `rootfs` in it is the root filesystem, `store` the store.
+    pub path: String,
+    /// Paths that its root filesystem does not have, as globs.
+    #[serde(default)]
+    pub without: Vec<String>,
 }
 
 /// The form of an image on the disk, which its name's ending chooses.
@@ -89,7 +105,9 @@ pub enum Layers {
 impl Image {
     /// What the types do not say; the error names the key.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        let store = self.store.iter().map(|store| ("path", &store.path));
         for (key, path) in std::iter::once(("workdir", &self.workdir))
+            .chain(store)
             .chain(self.volumes.iter().map(|path| ("volumes", path)))
         {
             if !path.is_empty() && !path.starts_with('/') {
