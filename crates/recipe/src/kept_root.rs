@@ -10,7 +10,7 @@ use tree::{Choice, Root, tar};
 
 use crate::Error;
 use crate::find::Found;
-use crate::lock::Lock;
+use crate::lock::Package;
 
 /// What facts about such roots are called in the cache.
 const KIND: &str = "kept-root";
@@ -26,12 +26,13 @@ pub(crate) struct KeptRoot<'a> {
 }
 
 impl<'a> KeptRoot<'a> {
-    /// The root that `found` comes to with the packages in `lock`. What another version of this program kept is not used.
-    pub(crate) fn of(cache: &'a Cache, found: &Found, lock: &Lock) -> Self {
-        let packages = lock.packages.iter().map(|package| package.sha256.to_string());
+    /// The root that `found`, planned as `request`, comes to with `packages`. What another version of this program kept is not
+    /// used.
+    pub(crate) fn of(cache: &'a Cache, found: &Found, request: &Digest, packages: &[&Package]) -> Self {
+        let packages = packages.iter().map(|package| package.sha256.to_string());
         let packages: Vec<String> = packages.collect();
         let version = env!("CARGO_PKG_VERSION");
-        let whole = format!("{version} {:?} {packages:?} {:?}", lock.request, found.recipe.steps);
+        let whole = format!("{version} {request:?} {packages:?} {:?}", found.recipe.steps);
         Self { cache, key: Digest::of(whole.as_bytes()).to_string() }
     }
 
