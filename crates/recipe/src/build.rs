@@ -354,7 +354,7 @@ impl Session {
         let plan = Plan::new(found, &origin)?;
         let resolver = Resolver::new(self, &plan, &origin)?;
         let lock = resolver.lock()?;
-        let kept_root = KeptRoot::of(&self.cache, found, &lock.request, &lock.root(machine));
+        let kept_root = KeptRoot::of(&self.cache, found, &lock.request, &lock.root(machine))?;
         if let Some(kept) = kept_root.open()? {
             let build_dir = options.build_dir.as_deref();
             let place = Place::new(self.cache.root(), build_dir, machine, kept.room(), ids)?;
@@ -383,7 +383,7 @@ impl Session {
         packages: &[&Package],
         tools: &[&Package],
     ) -> Result<Kept, Error> {
-        let kept_root = KeptRoot::of(&self.cache, found, &plan.request(), packages);
+        let kept_root = KeptRoot::of(&self.cache, found, &plan.request(), packages)?;
         if let Some(kept) = kept_root.open()? {
             return Ok(kept);
         }

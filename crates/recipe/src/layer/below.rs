@@ -20,15 +20,11 @@ use crate::steps::Slim;
 use crate::{Error, find};
 
 /// A root that is ready to be unpacked.
-pub(super) struct ParentRoot {
-    contents: Contents,
-    /// What the parent leaves out of itself.
-    slim: Slim,
-}
-
-enum Contents {
+pub(super) enum ParentRoot {
+    /// Made of packages.
     Packages(Kept),
-    Image(Box<Flattened>),
+    /// Of an image, with what the parent's recipe leaves out of it.
+    Image(Box<Flattened>, Slim),
 }
 
 impl ParentRoot {
@@ -37,30 +33,32 @@ impl ParentRoot {
         let below = recipe_of(work.found, parent)?;
         let options = Options { origin: origin_of(&work.options.origin, parent), ..work.options.clone() };
         let tools = tools(work, &options, &parent.architecture)?;
-        let slim = Slim::new(&below.name, &below.recipe.steps)?;
-        let contents = if parent.distro.is_some() {
-            Contents::Packages(packages(work, &below, &options, parent, &tools)?)
-        } else {
-            Contents::Image(Box::new(image(work, &below, &options, parent)?))
-        };
-        Ok(Self { contents, slim })
+        if parent.distro.is_some() {
+            return Ok(Self::Packages(packages(work, &below, &options, parent, &tools)?));
+        }
+        // That of a layer on an image says what is left out of the layer.
+        let steps = work.found.parent.as_ref().map_or(&[][..], |below| &below.recipe.steps);
+        let slim = Slim::new(&below.name, steps)?;
+        Ok(Self::Image(Box::new(image(work, &below, &options, parent)?), slim))
     }
 
     /// About how many bytes it takes.
     pub(super) fn room(&self) -> u64 {
-        match &self.contents {
-            Contents::Packages(kept) => kept.room(),
-            Contents::Image(flattened) => flattened.size(),
+        match self {
+            Self::Packages(kept) => kept.room(),
+            Self::Image(flattened, _) => flattened.size(),
         }
     }
 
     /// Puts it into the empty folder `root`.
     pub(super) fn unpack(self, root: &Root, interrupted: &AtomicBool, threads: usize) -> Result<(), Error> {
-        match self.contents {
-            Contents::Packages(kept) => kept.unpack(root, threads)?,
-            Contents::Image(mut flattened) => flattened.unpack(root, interrupted)?,
+        match self {
+            Self::Packages(kept) => kept.unpack(root, threads),
+            Self::Image(mut flattened, slim) => {
+                flattened.unpack(root, interrupted)?;
+                slim.take_away(root)
+            }
         }
-        self.slim.take_away(root)
     }
 }
 
@@ -126,7 +124,9 @@ fn image(work: &Work<'_>, below: &Found, options: &Options, parent: &Parent) -> 
             let (path, locked) = (work.found.lock_path(), parent.digest);
             return Err(Error::OtherImage { from: parent.name.clone(), path, locked, found });
         }
-        root = Some(flattened);
+        // Of a layer on an image the recipe is its own.
+        let is_parent = work.found.parent.is_some();
+        root = Some(if is_parent { base.finish(flattened, &image)? } else { flattened });
         Ok(())
     })?;
     root.ok_or_else(missing)

@@ -111,7 +111,7 @@ impl<'f> Inputs<'f> {
     }
 
     /// The names of the Python packages that are built from their source.
-    pub(super) fn from_source(&self) -> Vec<String> {
+    pub(super) fn built(&self) -> Vec<String> {
         let names = self.python.iter().flat_map(|python| &python.step.from_source);
         names.map(|name| deps::python::normalized(name)).collect()
     }

@@ -76,7 +76,7 @@ impl Sources {
             paths.push(tools.give(&format!("python-{index}.txt"), &text)?);
         }
         let complete = inputs.python.iter().all(|python| python.kind != PythonFile::Requirements);
-        Ok(Self { paths, from_source: inputs.from_source(), complete })
+        Ok(Self { paths, from_source: inputs.built(), complete })
     }
 
     /// What uv makes of them for one target.
