@@ -13,16 +13,16 @@ use testkit::{Network, Program, Rootfs, machine_architecture, our_program, outpu
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ovmlayer-rootfs");
 
-/// A root of this machine's architecture to run layers in, and to have the real pip and npm install into.
+/// A root of this machine's architecture to run layers in, and to have the real pip install into.
 const NATIVE: &str = r#"
 format = 1
 kind = "rootfs"
-description = "Python, Node.js, pip and npm"
+description = "Python, Node.js and pip"
 architectures = ["amd64", "arm64"]
 output = "{arch}-native.tar"
 distro = "debian"
 [[steps]]
-packages = ["python3", "python3-pip", "nodejs", "npm"]
+packages = ["python3", "python3-pip", "nodejs"]
 [[steps]]
 run = { script = "rm /usr/lib/python3*/EXTERNALLY-MANAGED" }
 "#;
@@ -49,7 +49,7 @@ fn the_executor_layer() {
     program.succeed(["build", "native.toml", "--arch", machine_architecture()]);
     let root = Rootfs::extract(&program.dist().join(format!("{}-native.tar", machine_architecture())));
     it_runs(&root, &layer(&program, machine_architecture()));
-    it_is_what_pip_and_npm_install(&root, &program);
+    it_is_what_pip_installs(&root, &program);
 }
 
 fn layer(program: &Program<'_>, architecture: &str) -> PathBuf {
@@ -70,13 +70,14 @@ fn names_no_registry(program: &Program<'_>) {
     let lock = fs::read_to_string(program.dist().join("executor-layer.lock")).expect("the lock");
     assert!(!lock.contains("://"), "{lock}");
     for word in
-        ["manylinux2014_aarch64", "x86_64.whl", "@esbuild/linux-arm64", "@esbuild/linux-x64", "sha512-"]
+        ["manylinux2014_aarch64", "x86_64.whl", "@oomol/node-executor", "@swc/wasm-typescript", "sha512-"]
     {
         assert!(lock.contains(word), "{word} is not in the lock:\n{lock}");
     }
     let versions = fs::read(program.dist().join("versions.json")).expect("versions.json");
     let versions: Value = serde_json::from_slice(&versions).expect("JSON");
     assert_eq!(versions["python"]["oocana-python-executor"], "0.16.18", "{versions}");
+    assert_eq!(versions["node"]["@oomol/node-executor"], "0.1.0", "{versions}");
     assert_eq!(versions["architectures"]["arm64"]["python"], "3.13", "{versions}");
     assert_eq!(versions["architectures"]["arm64"]["parent"]["name"], "server-foundation", "{versions}");
 }
@@ -126,38 +127,61 @@ fn programs_are_for(architecture: &str, layer: &Path) {
             programs += 1;
         }
     }
-    assert!(programs >= 2, "{architecture}: simplejson and esbuild bring programs, and there are {programs}");
+    assert!(programs >= 1, "{architecture}: simplejson brings a program, and there is none");
+}
+
+/// `ovmlayer` with stores of its own over a root filesystem.
+struct Stores {
+    home: tempfile::TempDir,
+}
+
+impl Stores {
+    fn over(root: &Path) -> Self {
+        let stores = Self { home: tempfile::tempdir().expect("a folder") };
+        let [runtime, external] = ["runtime", "external"].map(|name| stores.home.path().join(name));
+        [&runtime, &external].iter().for_each(|store| fs::create_dir(store).expect("a store"));
+        let [runtime, external, root] = [&runtime, &external, root].map(|path| path.display().to_string());
+        stores.run(&["setup", "--runtime", &runtime, "--external", &external, "--rootfs-path", &root]);
+        stores
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(our_program("ovmlayer"));
+        command.env("HOME", self.home.path()).args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        String::from_utf8_lossy(&run(&mut self.command(arguments))).into_owned()
+    }
+
+    /// Imports a layer and gives the warnings.
+    fn import(&self, arguments: &[&str]) -> String {
+        let imported = output(self.command(&["import"]).args(arguments));
+        let told = String::from_utf8_lossy(&imported.stderr).into_owned();
+        assert!(imported.status.success(), "{told}");
+        told
+    }
 }
 
 /// With `ovmlayer` itself: imported, merged, run.
 fn it_runs(root: &Rootfs, archive: &Path) {
-    let home = tempfile::tempdir().expect("a folder");
-    let stores = ["runtime", "external"].map(|name| home.path().join(name));
-    stores.iter().for_each(|store| fs::create_dir(store).expect("a store"));
-    let program = our_program("ovmlayer");
-    let ovmlayer = |arguments: &[&str]| {
-        let mut command = Command::new(&program);
-        String::from_utf8_lossy(&run(command.env("HOME", home.path()).args(arguments))).into_owned()
-    };
-    let text = |path: &Path| path.display().to_string();
-    let (runtime, external) = (text(&stores[0]), text(&stores[1]));
-    ovmlayer(&[
-        "setup",
-        "--runtime",
-        &runtime,
-        "--external",
-        &external,
-        "--rootfs-path",
-        &text(&root.path()),
-    ]);
-    ovmlayer(&["import", "--rename", "blocks", &text(archive)]);
+    let stores = Stores::over(&root.path());
+    let told = stores.import(&["--rename", "blocks", &archive.display().to_string()]);
+    assert_eq!(told, "", "it fits");
+    let ovmlayer = |arguments: &[&str]| stores.run(arguments);
     ovmlayer(&["create", "top"]);
     ovmlayer(&["merge", "-l", "blocks", "-l", "top", "-m", "m"]);
     let help = ovmlayer(&["run", "--workdir=/tmp", "--merged-point=m", "python-executor", "--help"]);
     assert!(help.contains("--session-id"), "{help}");
     ovmlayer(&["run", "--merged-point=m", "python3", "-c", "import oocana, simplejson._speedups"]);
-    let version = ovmlayer(&["run", "--workdir=/srv", "--merged-point=m", "esbuild", "--version"]);
-    assert_eq!(version.trim(), "0.25.9");
+    let command = ["run", "--workdir=/srv", "--merged-point=m", "nodejs-executor", "--tmp-dir", "/tmp"];
+    let told = output(&mut stores.command(&command));
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.contains("session-id"), "it reads its command line: {told}");
+    let transpile =
+        "require('/usr/local/lib/node_modules/@oomol/node-executor/node_modules/@swc/wasm-typescript')";
+    ovmlayer(&["run", "--merged-point=m", "node", "-e", transpile]);
     let listed = ovmlayer(&["run", "--merged-point=m", "pip", "show", "--files", "oocana-python-executor"]);
     assert!(listed.contains("../../../bin/python-executor") && listed.contains("Required-by"), "{listed}");
     ovmlayer(&["unmerge", "m"]);
@@ -201,7 +225,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     (".package-lock.json", "npm's cache of its own lock, with the times of this installation"),
 ];
 
-fn it_is_what_pip_and_npm_install(root: &Rootfs, program: &Program<'_>) {
+fn it_is_what_pip_installs(root: &Rootfs, program: &Program<'_>) {
     let layer = extract(&layer(program, machine_architecture()));
     configure(root);
     let lock = fs::read_to_string(program.dist().join("executor-layer.lock")).expect("the lock");
@@ -210,8 +234,7 @@ fn it_is_what_pip_and_npm_install(root: &Rootfs, program: &Program<'_>) {
     let wheels = lock["wheel"].as_array().expect("wheels");
     fs::write(root.path().join("constraints.txt"), wheels.iter().map(pinned).collect::<String>())
         .expect("constraints");
-    let executors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../executors");
-    fs::copy(executors.join("requirements.txt"), root.path().join("requirements.txt")).expect("a copy");
+    fs::copy(source("executors/requirements.txt"), root.path().join("requirements.txt")).expect("a copy");
     let options = "--no-compile --root-user-action=ignore -c /constraints.txt -r /requirements.txt";
     in_root(root, &format!("pip install {options}"));
     same(&root.path().join(MODULES), &layer.path().join(MODULES));
@@ -219,23 +242,20 @@ fn it_is_what_pip_and_npm_install(root: &Rootfs, program: &Program<'_>) {
     let script =
         |root: &Path| fs::read_to_string(root.join("usr/local/bin/python-executor")).expect("a script");
     assert_eq!(script(layer.path()), script(&root.path()), "the launcher");
-    let folder = root.path().join("project");
-    fs::create_dir(&folder).expect("a folder");
-    for name in ["package.json", "package-lock.json"] {
-        fs::copy(executors.join(name), folder.join(name)).expect("a copy");
-    }
-    in_root(root, "cd /project && npm ci --omit=dev --ignore-scripts --no-audit --no-fund");
-    same(&folder.join("node_modules"), &layer.path().join(NODE_MODULES));
 }
 
-/// Gives the root what this machine's pip and npm are told about their registries.
+/// A file of the repository.
+fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// Gives the root what this machine's pip is told about its registries.
 fn configure(root: &Rootfs) {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     for (from, to) in [
         (PathBuf::from("/etc/pip.conf"), "etc/pip.conf"),
         (PathBuf::from("/etc/ssl/certs/ca-certificates.crt"), "etc/ssl/certs/ca-certificates.crt"),
         (home.join(".config/pip/pip.conf"), "root/.config/pip/pip.conf"),
-        (home.join(".npmrc"), "root/.npmrc"),
     ] {
         if from.is_file() {
             let to = root.path().join(to);
@@ -392,23 +412,234 @@ fn what_registries_do_not_have_is_named() {
     }
 }
 
-/// A layer of files alone needs no tools; what is left out is not in it, and what it says of itself is.
+/// What needs no programs: files, what is left out, packages with native parts for another machine; and all that can be made
+/// of a layer.
 #[test]
-fn files_and_what_is_left_out() {
+fn files_and_native_packages_in_all_forms() {
     let program = Program::new(PROGRAM).shared_cache();
     let steps = "files = [{ path = \"/opt/a/run\", content = \"x\", mode = \"0755\" }, { path = \"/opt/a/no.pyc\", \
-                 content = \"x\" }, { path = \"/usr/bin/run\", link = \"/opt/a/run\" }]\n[[steps]]\nslim = [\"**/*.pyc\"]\n";
+                 content = \"x\" }, { path = \"/usr/bin/run\", link = \"/opt/a/run\" }]\n[[steps]]\nslim = [\"**/*.pyc\"]\n\
+                 [[steps]]\nnode = { folder = \"js\", without-scripts = [\"esbuild\"] }\n";
     program.write("l.toml", format!("{HEAD}{steps}"));
-    program.succeed(["build", "l.toml", "--distro", "debian", "--arch", "arm64"]);
-    let mut tar = Command::new(tool("tar"));
-    let listed = output(tar.args(["-tf"]).arg(program.dist().join("arm64.tar")));
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    for (path, expected) in [
-        ("layers/l/opt/a/run", true),
-        ("layers/l/usr/bin/run", true),
-        ("layers/l/usr/share/ovmlayer/layers/l.json", true),
-        ("layers/l/opt/a/no.pyc", false),
-    ] {
-        assert_eq!(listed.lines().any(|line| line == path), expected, "{path}:\n{listed}");
+    give_packages(&program);
+    program.succeed([
+        "build",
+        "l.toml",
+        "--distro",
+        "debian",
+        "--oci",
+        "--sbom",
+        "spdx,cyclonedx",
+        "--provenance",
+    ]);
+    for architecture in ["amd64", "arm64"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let archive = program.dist().join(format!("{architecture}.tar"));
+        let mut tar = Command::new(tool("tar"));
+        tar.arg("-xf").arg(archive).arg("-C").arg(folder.path());
+        run(tar.args(["--strip-components=2", "layers/l"]));
+        for (path, expected) in [
+            ("opt/a/run", true),
+            ("usr/bin/run", true),
+            ("usr/share/ovmlayer/layers/l.json", true),
+            ("opt/a/no.pyc", false),
+        ] {
+            assert_eq!(folder.path().join(path).symlink_metadata().is_ok(), expected, "{path}");
+        }
+        programs_are_for(architecture, folder.path());
+        if architecture == machine_architecture() {
+            it_is_what_npm_installs(folder.path());
+        }
+        for (name, word) in [("spdx", "pkg:npm/esbuild@0.25.9"), ("cdx", "pkg:npm/esbuild@0.25.9")] {
+            let path = program.dist().join(format!("{architecture}.{name}.json"));
+            let text = fs::read_to_string(&path).expect("a bill of materials");
+            assert!(text.contains(word), "{path:?} does not tell of {word}");
+        }
     }
+    the_image_has_each_layer(&program);
+}
+
+/// Puts a project with native packages beside the recipes.
+fn give_packages(program: &Program<'_>) {
+    fs::create_dir(program.folder().join("js")).expect("a folder");
+    for name in ["package.json", "package-lock.json"] {
+        let text = fs::read(source("tests/npm").join(name)).expect("a file of the repository");
+        program.write(&format!("js/{name}"), text);
+    }
+}
+
+/// This machine's npm makes the same of the lock.
+fn it_is_what_npm_installs(layer: &Path) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["package.json", "package-lock.json"] {
+        fs::copy(source("tests/npm").join(name), folder.path().join(name)).expect("a copy");
+    }
+    let mut npm = Command::new(tool("npm"));
+    npm.current_dir(folder.path()).args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    run(&mut npm);
+    same(&folder.path().join("node_modules"), &layer.join(NODE_MODULES));
+}
+
+/// The image has one layer for each architecture, which `ovmlayer` reads; a root that it does not fit on is told.
+fn the_image_has_each_layer(program: &Program<'_>) {
+    let layout = program.dist().join("l");
+    let read = |descriptor: &Value| -> Value {
+        let digest = descriptor["digest"].as_str().expect("a digest").replace(':', "/");
+        let text = fs::read(layout.join("blobs").join(digest)).expect("a blob");
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    let top: Value =
+        serde_json::from_slice(&fs::read(layout.join("index.json")).expect("an index")).expect("JSON");
+    let tagged = |entry: &&Value| entry["annotations"]["org.opencontainers.image.ref.name"] == "latest";
+    let entries = top["manifests"].as_array().expect("entries");
+    let index = read(entries.iter().find(tagged).expect("the image"));
+    let images = index["manifests"].as_array().expect("images");
+    assert_eq!(images.len(), 2, "{index}");
+    let image = images.iter().find(|image| image["platform"]["architecture"] == "arm64").expect("arm64");
+    let layers = read(image)["layers"].as_array().expect("layers").clone();
+    assert_eq!(layers.len(), 1, "{layers:?}");
+    let blob = layout.join("blobs").join(layers[0]["digest"].as_str().expect("a digest").replace(':', "/"));
+    let root = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(root.path().join("var/lib/dpkg")).expect("a folder");
+    let status = "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n\
+                  Package: python3\nStatus: install ok installed\nVersion: 3.11.2-1\n";
+    fs::write(root.path().join("var/lib/dpkg/status"), status).expect("a database");
+    let told =
+        Stores::over(root.path()).import(&["--format", "oci", "--rename", "l", &blob.display().to_string()]);
+    for words in [
+        "layer `l` is for arm64, and the root filesystem is for amd64",
+        "layer `l` is for Python 3.13, and the root filesystem has Python 3.11",
+        "layer `l` is for Node.js, and the root filesystem has none",
+    ] {
+        assert!(told.contains(words), "{words}:\n{told}");
+    }
+}
+
+/// Whether a file of Python's cache is found by the time of its source, which a layer does not keep (PEP 552).
+fn is_dated(path: &Path, fact: &Fact) -> bool {
+    let Fact::File { contents, .. } = fact else { return false };
+    path.extension().is_some_and(|extension| extension == "pyc")
+        && contents.get(4).is_none_or(|flags| flags & 1 == 0)
+}
+
+/// Steps that run programs, in the root of the parent.
+const STEPS: &str = r#"
+packages = ["tree", "python3-setuptools"]
+[[steps]]
+python = { file = "requirements.txt", from-source = ["docopt"] }
+[[steps]]
+node = { folder = "js", into = "/srv/app", scripts = ["esbuild"] }
+[[steps]]
+users = [{ name = "web", uid = 1234 }]
+[[steps]]
+files = [{ path = "/srv/app/main.mjs", content = "hello" }]
+[[steps]]
+env = { GREETING = "hello" }
+[[steps]]
+run = { script = """
+python3 -c 'import docopt; print(docopt.__version__)' > /srv/docopt
+/srv/app/node_modules/.bin/esbuild --version > /srv/esbuild
+tree --noreport /srv/app/node_modules/mqtt > /dev/null
+echo $GREETING > /srv/greeting
+chmod 0700 /srv && chmod 0755 /srv
+touch /etc/debian_version
+cat /etc/issue > /tmp/issue && cat /tmp/issue > /etc/issue
+rm /usr/bin/wget
+rm -r /usr/share/doc/git
+""" }
+[[steps]]
+slim = ["/usr/share/doc/tree", "/usr/share/man/**"]
+"#;
+
+#[test]
+fn what_steps_change_is_the_layer() {
+    let program = Program::new(PROGRAM).shared_cache();
+    let architecture = machine_architecture();
+    program.write(
+        "l.toml",
+        format!("{HEAD}{STEPS}").replace("[\"amd64\", \"arm64\"]", &format!("[\"{architecture}\"]")),
+    );
+    program.write("requirements.txt", "docopt==0.6.2\n");
+    give_packages(&program);
+    program.succeed(["build", "l.toml", "--distro", "debian"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tar = Command::new(tool("tar"));
+    let archive = program.dist().join(format!("{architecture}.tar"));
+    run(tar.arg("-xf").arg(&archive).arg("-C").arg(folder.path()).args(["--strip-components=2", "layers/l"]));
+    let text = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap_or_default();
+    assert_eq!((text("srv/docopt").trim(), text("srv/esbuild").trim()), ("0.6.2", "0.25.9"));
+    assert_eq!(text("srv/greeting"), "hello\n");
+    assert!(text("etc/passwd").contains("web:x:1234:"), "the user");
+    assert!(text("var/lib/dpkg/status").contains("Package: tree\n"), "dpkg knows the package");
+    let found = facts(folder.path());
+    for (path, expected) in [
+        ("usr/bin/tree", true),
+        ("usr/bin/.wh.wget", true),
+        ("usr/share/doc/.wh.git", true),
+        ("usr/share/doc/tree", false),
+        ("srv/app/node_modules/esbuild/package.json", true),
+        ("usr/bin/env", false),
+        ("etc/debian_version", false),
+        ("etc/issue", false),
+    ] {
+        assert_eq!(found.contains_key(path), expected, "{path}");
+    }
+    // What every build leaves behind, or would make it another one.
+    let left =
+        ["tmp", "run", "dev", "proc", "var/log", "var/cache/apt", "etc/passwd-", "etc/.pwd.lock", "root"];
+    let is_left = |(path, fact): &(&String, &Fact)| {
+        let path = Path::new(path.as_str());
+        **fact != Fact::Folder && left.iter().any(|name| path.starts_with(name)) || is_dated(path, fact)
+    };
+    let left: Vec<&String> = found.iter().filter(is_left).map(|(path, _)| path).collect();
+    assert!(left.is_empty(), "{left:?}");
+    fs::copy(program.dist().join("l.lock"), program.folder().join("l.lock"))
+        .expect("the lock beside the recipe");
+    program.succeed([
+        "build",
+        "l.toml",
+        "--distro",
+        "debian",
+        "--locked",
+        "--offline",
+        "--jobs",
+        "1",
+        "--out",
+        "again",
+    ]);
+    let again =
+        fs::read(program.folder().join("again").join(format!("{architecture}.tar"))).expect("a layer");
+    assert!(fs::read(&archive).expect("a layer") == again, "the same lock gives another layer");
+}
+
+/// The executors for another machine, in their merged root there; the root has to be made by an emulator first, which takes
+/// minutes.
+#[test]
+fn the_executors_run_on_another_machine() {
+    if std::env::var_os("OVMLAYER_FOREIGN_IMAGES").is_none() {
+        return;
+    }
+    let program = Program::new(PROGRAM).shared_cache();
+    let other = if machine_architecture() == "amd64" { "arm64" } else { "amd64" };
+    program.write("native.toml", NATIVE);
+    let node = source("executors/node");
+    let steps = format!(
+        "python = {{ file = \"{}\" }}\n[[steps]]\nnode = {{ folder = \"{}\", pack = [\"bin\", \"sdk\", \"src\", \
+         \"tsconfig.json\"] }}\n[[steps]]\npackages = [\"tree\"]\n[[steps]]\nrun = {{ script = \"\"\"\n\
+         python-executor --help > /srv/help\npython3 -c 'import oocana, simplejson._speedups'\n\
+         nodejs-executor 2> /srv/usage || true\ntree --version > /srv/tree\n\"\"\" }}\n",
+        source("executors/requirements.txt").display(),
+        node.display(),
+    );
+    let head = HEAD.replace("server-foundation", "./native.toml");
+    program.write("l.toml", format!("{head}{steps}"));
+    program.succeed(["build", "./l.toml", "--distro", "debian", "--arch", other]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tar = Command::new(tool("tar"));
+    let archive = program.dist().join(format!("{other}.tar"));
+    run(tar.arg("-xf").arg(&archive).arg("-C").arg(folder.path()).args(["--strip-components=2", "layers/l"]));
+    let text = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap_or_default();
+    assert!(text("srv/help").contains("--session-id") && text("srv/usage").contains("session-id"));
+    assert!(text("srv/tree").starts_with("tree v"));
+    programs_are_for(other, folder.path());
 }

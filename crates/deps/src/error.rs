@@ -24,10 +24,16 @@ pub enum Error {
         /// What it comes from.
         what: &'static str,
     },
+    /// A package is to be built, and has nothing to be built of.
+    #[error("Python package `{package}` has no source to be built from: leave it out of `from-source`")]
+    PythonNoSource {
+        /// The package.
+        package: String,
+    },
     /// No wheel of a package fits.
     #[error(
-        "Python package `{package}` {version} has no wheel for {target} ({found}): choose a version that has one, or leave \
-         it out for this architecture by a marker"
+        "Python package `{package}` {version} has no wheel for {target} ({found}): choose a version that has one, leave it out \
+         for this architecture by a marker, or name it in `from-source` to have it built"
     )]
     NoWheel {
         /// The package.
@@ -86,7 +92,7 @@ pub enum Error {
     /// A package wants to run programs when it is installed.
     #[error(
         "npm package `{package}` {version} runs a script when it is installed, which nothing here does unasked: name it in \
-         `without-scripts` if it works without, or leave it out"
+         `without-scripts` if it works without, in `scripts` if it may run, or leave it out"
     )]
     NpmScript {
         /// The package.

@@ -16,7 +16,7 @@ use cache::Digest;
 use crate::inventory::Inventory;
 use crate::media;
 
-pub use purl::{deb_purl, purl};
+pub use purl::{deb_purl, npm_purl, purl, pypi_purl};
 
 /// The version of what is made of the same inventory. It is part of every document's name, and changes when the documents
 /// do.

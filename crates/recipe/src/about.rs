@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-use image::inventory::{Digests, read_image};
+use image::inventory::{Digests, Inventory, read_image};
 use image::provenance::{self, Dependency, Facts};
-use image::sbom::{Form, Subject, deb_purl};
+use image::sbom::{Form, Subject, deb_purl, npm_purl, pypi_purl};
 use image::{Descriptor, Image, Layout, attach, media};
 use serde_json::Value;
 
 use crate::image_lock::ImageLock;
-use crate::lock::Lock;
+use crate::layer::LayerLock;
+use crate::lock::{Lock, Package};
 use crate::{Error, epoch};
 
 /// What this program calls itself in documents.
@@ -59,11 +60,7 @@ impl Made {
     /// Of the packages in a lock.
     pub(crate) fn of_packages(lock: &Lock) -> Result<Self, Error> {
         let vendor = lock.distro.to_string();
-        let dependency = |package: &crate::lock::Package| Dependency {
-            uri: deb_purl(&vendor, &package.name, &package.version, &package.architecture),
-            name: package.name.clone(),
-            digest: package.sha256,
-        };
+        let dependency = |package: &Package| deb(&vendor, package);
         let releases = lock.releases.iter().map(|release| Dependency {
             uri: format!("InRelease of {} ({})", release.suite, release.archive),
             name: "InRelease".to_owned(),
@@ -74,6 +71,28 @@ impl Made {
         made.dependencies = packages.chain(releases).collect();
         made.parameters.insert("distro".to_owned(), vendor.into());
         made.parameters.insert("suite".to_owned(), lock.suite.clone().into());
+        Ok(made)
+    }
+
+    /// Of what is in the lock of a layer: its parents, and what is installed.
+    pub(crate) fn of_layer(lock: &LayerLock, architectures: &[String]) -> Result<Self, Error> {
+        let parents = lock.parents.iter().filter(|parent| architectures.contains(&parent.architecture));
+        let vendor = lock.parents.iter().find_map(|parent| parent.distro.as_deref()?.split(' ').next());
+        let mut made = Self::of(&lock.recipe, architectures)?;
+        let mut add = |uri: String, name: &str, digest| {
+            made.dependencies.push(Dependency { uri, name: name.to_owned(), digest });
+        };
+        for parent in parents {
+            add(format!("{} for {}", parent.name, parent.architecture), &parent.name, parent.digest);
+        }
+        for wheel in &lock.wheels {
+            add(pypi_purl(&wheel.name, &wheel.version), &wheel.file, wheel.sha256);
+        }
+        for (npm, sha256) in lock.npm.iter().filter_map(|npm| Some((&npm.package, npm.sha256?))) {
+            add(npm_purl(&npm.name, &npm.version), &npm.name, sha256);
+        }
+        let packages = lock.packages.iter().map(|package| deb(vendor.unwrap_or_default(), package));
+        made.dependencies.extend(packages);
         Ok(made)
     }
 
@@ -94,6 +113,15 @@ impl Made {
             parameters.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.into());
         }
         Ok(Self { parameters, dependencies: Vec::new() })
+    }
+}
+
+/// A Debian package.
+fn deb(vendor: &str, package: &Package) -> Dependency {
+    Dependency {
+        uri: deb_purl(vendor, &package.name, &package.version, &package.architecture),
+        name: package.name.clone(),
+        digest: package.sha256,
     }
 }
 
@@ -130,16 +158,9 @@ impl Whole<'_> {
     }
 
     fn list(&self, image: &Descriptor, forms: &[Form], interrupted: &AtomicBool) -> Result<(), Error> {
-        let digests = if forms.contains(&Form::Spdx) { Digests::WithSha1 } else { Digests::Sha256 };
         let read = Image::read(self.layout, image)?;
-        let (inventory, _) = read_image(self.layout, &read, digests, interrupted)?;
-        let subject = Subject {
-            name: self.name.to_owned(),
-            digest: Some(image.digest),
-            is_image: true,
-            created: epoch::of_environment()?.unwrap_or(inventory.newest),
-            tool: format!("{TOOL}-{VERSION}"),
-        };
+        let (inventory, _) = read_image(self.layout, &read, digests(forms), interrupted)?;
+        let subject = subject(self.name, Some(image.digest), true, &inventory)?;
         for form in forms {
             let document = form.document(&subject, &inventory);
             attach(self.layout, image, form.media_type(), &document, BTreeMap::new())?;
@@ -160,4 +181,25 @@ impl Whole<'_> {
         attach(self.layout, self.index, media::IN_TOTO, &provenance::statement(&facts), kind)?;
         Ok(())
     }
+}
+
+/// The digests of files that documents of these forms take.
+pub(crate) fn digests(forms: &[Form]) -> Digests {
+    if forms.contains(&Form::Spdx) { Digests::WithSha1 } else { Digests::Sha256 }
+}
+
+/// What a bill of materials says of what it is about, which is called `name` and holds `inventory`.
+pub(crate) fn subject(
+    name: &str,
+    digest: Option<cache::Digest>,
+    is_image: bool,
+    inventory: &Inventory,
+) -> Result<Subject, Error> {
+    Ok(Subject {
+        name: name.to_owned(),
+        digest,
+        is_image,
+        created: epoch::of_environment()?.unwrap_or(inventory.newest),
+        tool: format!("{TOOL}-{VERSION}"),
+    })
 }

@@ -24,7 +24,7 @@ use crate::format::Kind;
 use crate::image::ImageOutput;
 use crate::image_base::ImageBase;
 use crate::image_lock::ImageLock;
-use crate::kept_root::KeptRoot;
+use crate::kept_root::{Kept, KeptRoot};
 use crate::layer::LayerLock;
 use crate::lock::{Lock, Package};
 use crate::output::{self, Pending, Shape};
@@ -68,10 +68,12 @@ pub struct Options {
     pub jobs: Option<usize>,
     /// What images are called; `latest` when nothing is said.
     pub tags: Vec<String>,
-    /// What is put beside images.
+    /// What is put beside images and layers.
     pub documents: Documents,
     /// Where components of images come from, in place of what recipes say; paths start from the current folder.
     pub components: BTreeMap<String, String>,
+    /// Whether layers become an image as well.
+    pub oci: bool,
 }
 
 impl Options {
@@ -236,7 +238,13 @@ impl Session {
 
     fn build_all(&self, found: &Found, options: &Options, ids: &IdMap) -> Result<Vec<Artifact>, Error> {
         let in_out = explain(&options.out, "`--out`");
-        if found.recipe.kind != Kind::Image && !options.documents.is_empty() {
+        let has_place = match found.recipe.kind {
+            Kind::Image => true,
+            // Bills of materials are files beside it; a statement takes an image.
+            Kind::Layer => options.oci || !options.documents.provenance,
+            Kind::Rootfs => options.documents.is_empty(),
+        };
+        if !has_place {
             return Err(Error::NoPlaceForDocuments { recipe: found.called() });
         }
         std::fs::create_dir_all(&options.out).map_err(Error::io("create", &options.out))?;
@@ -355,7 +363,7 @@ impl Session {
         let plan = Plan::new(found, &origin)?;
         let resolver = Resolver::new(self, &plan, &origin)?;
         let lock = resolver.lock()?;
-        let kept_root = KeptRoot::of(&self.cache, found, &lock);
+        let kept_root = KeptRoot::of(&self.cache, found, &lock.request, &lock.root(machine))?;
         if let Some(kept) = kept_root.open()? {
             let build_dir = options.build_dir.as_deref();
             let place = Place::new(self.cache.root(), build_dir, machine, kept.room(), ids)?;
@@ -372,6 +380,30 @@ impl Session {
             kept_root.keep(root, options.jobs())?;
             work(folder)
         })
+    }
+
+    /// The root of `architecture` that `found`, joined with the command line to `plan`, comes to with `packages`: out of the
+    /// cache, into which it is put first if need be. `tools` run its programs where they are foreign.
+    pub(crate) fn kept_root(
+        &self,
+        found: &Found,
+        plan: &Plan,
+        options: &Options,
+        ids: &IdMap,
+        packages: &[&Package],
+        tools: &[&Package],
+    ) -> Result<Kept, Error> {
+        let kept_root = KeptRoot::of(&self.cache, found, &plan.request(), packages)?;
+        if let Some(kept) = kept_root.open()? {
+            return Ok(kept);
+        }
+        let resolver = Resolver::new(self, plan, &options.origin)?;
+        resolver.download(&packages.iter().chain(tools).copied().collect::<Vec<_>>())?;
+        drop(resolver);
+        let architecture = packages.first().map_or(machine_architecture(), |package| &package.root);
+        let build = Work { session: self, found, plan, options, ids, architecture };
+        build.with_root(packages, tools, |_, root, _, _| kept_root.keep(root, options.jobs()))?;
+        kept_root.open()?.ok_or_else(|| Error::NotFetched { what: format!("the root of `{}`", found.name) })
     }
 
     pub(crate) fn phase(&self, architecture: Option<&str>, phase: Phase) {
@@ -473,6 +505,7 @@ impl Work<'_> {
             scripts: build.scripts(),
             epoch,
             interrupted: self.session.interrupt.flag(),
+            env: &[],
             put: RefCell::default(),
         };
         self.session.phase(Some(self.architecture), Phase::Steps);
@@ -530,7 +563,7 @@ impl Work<'_> {
     }
 }
 
-fn to_install(package: &Package) -> rootfs::Package {
+pub(crate) fn to_install(package: &Package) -> rootfs::Package {
     rootfs::Package {
         name: package.name.clone(),
         version: package.version.clone(),

@@ -18,7 +18,7 @@ pub enum Error {
     /// What is built is nothing that documents are put beside.
     #[error(
         "recipe `{recipe}` becomes neither an image layout nor an OCI tar, which documents could be put into: leave them \
-         out, and have `ovmlayer-rootfs sbom` write them into files"
+         out, and have `ovmlayer-rootfs sbom` write them into files; a layer becomes a layout with `--oci`"
     )]
     NoPlaceForDocuments {
         /// The recipe.
@@ -230,6 +230,36 @@ pub enum Error {
         parent: String,
         /// What is missing.
         what: &'static str,
+    },
+    /// Packages cannot be added to an image whose archives are not known.
+    #[error(
+        "`{parent}` is an image, to which a step `packages` cannot add any: install them by `run` with `network = true`, or \
+         put the layer on a parent that is made of packages"
+    )]
+    PackagesOnImage {
+        /// The image.
+        parent: String,
+    },
+    /// Packages of a layer do not fit those of its parent.
+    #[error(
+        "the packages of the layer need another version of `{package}` than `{parent}` has ({version}), or none of it: leave \
+         them out, or put them into the parent"
+    )]
+    ParentPackage {
+        /// The parent's package.
+        package: String,
+        /// Its version there.
+        version: String,
+        /// The parent.
+        parent: String,
+    },
+    /// A package could not be built, or its script failed.
+    #[error("cannot build `{package}`: {message}")]
+    Building {
+        /// The package.
+        package: String,
+        /// Why not.
+        message: String,
     },
     /// A program for the wrong machine.
     #[error("{from} brings {path} for {machine}, though it is for another architecture only")]

@@ -1,27 +1,11 @@
 //! Where recipes are found: by path, then in `./recipes`, then among those built into the program.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::carried::{BUILT_IN, BUILT_IN_FILES};
 use crate::format::{Form, Kind, PARENT};
 use crate::{Error, Recipe};
-
-/// The recipes that the program carries.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("base-rootfs", include_str!("../../../recipes/base-rootfs.toml")),
-    ("server-foundation", include_str!("../../../recipes/server-foundation.toml")),
-    ("server-foundation-dev", include_str!("../../../recipes/server-foundation-dev.toml")),
-    ("server-base", include_str!("../../../recipes/server-base.toml")),
-    ("executor-layer", include_str!("../../../recipes/executor-layer.toml")),
-    ("oocana-mount", include_str!("../../../recipes/oocana-mount.toml")),
-    ("oocana-runtime", include_str!("../../../recipes/oocana-runtime.toml")),
-];
-
-/// The files that they name, by the paths that they have there.
-const BUILT_IN_FILES: &[(&str, &str)] = &[
-    ("../executors/requirements.txt", include_str!("../../../executors/requirements.txt")),
-    ("../executors/package.json", include_str!("../../../executors/package.json")),
-    ("../executors/package-lock.json", include_str!("../../../executors/package-lock.json")),
-];
 
 /// The folder of the user's own recipes.
 const FOLDER: &str = "recipes";
@@ -81,6 +65,29 @@ impl Found {
         let path = self.folder().join(path);
         let text = crate::output::read_text(&path, MAX_FILE)?;
         text.map(|text| (path.display().to_string(), text)).ok_or(Error::NoFile { path })
+    }
+
+    /// The files in `folder`, which the recipe names, that `names` in there stand for, by their paths there: a folder stands
+    /// for all that is in it.
+    pub(crate) fn files(&self, folder: &Path, names: &[String]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+        let mut files = BTreeMap::new();
+        for name in names {
+            let before = files.len();
+            if self.path.is_none() {
+                let prefix = format!("{}/", folder.display());
+                let inside = |path: &str| path.strip_prefix(&prefix).map(str::to_owned);
+                let beneath = |path: &String| Path::new(path).starts_with(name);
+                let carried = BUILT_IN_FILES.iter().filter_map(|(path, text)| Some((inside(path)?, text)));
+                let carried = carried.filter(|(path, _)| beneath(path));
+                files.extend(carried.map(|(path, text)| (path, text.as_bytes().to_vec())));
+            } else {
+                read_all(&self.folder().join(folder), Path::new(name), &mut files)?;
+            }
+            if files.len() == before {
+                return Err(Error::NoFile { path: folder.join(name) });
+            }
+        }
+        Ok(files)
     }
 
     /// The form of the image that is built, if it is one.
@@ -189,6 +196,25 @@ fn on_its_rootfs(mut found: Found, depth: usize) -> Result<Found, Error> {
     Ok(found)
 }
 
+/// Reads the file or folder `path` in `folder` into `files`.
+fn read_all(folder: &Path, path: &Path, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    let whole = folder.join(path);
+    let failed = |error| Error::io("read", &whole)(error);
+    let found = std::fs::symlink_metadata(&whole).map_err(failed)?;
+    if found.is_dir() {
+        for entry in std::fs::read_dir(&whole).map_err(failed)? {
+            read_all(folder, &path.join(entry.map_err(failed)?.file_name()), files)?;
+        }
+        return Ok(());
+    }
+    if !found.is_file() || found.len() > MAX_FILE {
+        let message = format!("it is no file of at most {MAX_FILE} bytes");
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, message)));
+    }
+    files.insert(path.to_string_lossy().into_owned(), std::fs::read(&whole).map_err(failed)?);
+    Ok(())
+}
+
 fn no_recipe(name: &str) -> Error {
     let known = list().unwrap_or_default().into_iter().map(|found| found.name).collect::<Vec<_>>().join(", ");
     Error::NoRecipe { name: name.to_owned(), known }
@@ -204,6 +230,24 @@ mod tests {
     fn built_in_recipes_are_valid() {
         for built_in in BUILT_IN {
             built_in_recipe(built_in, 0).expect("a valid recipe");
+        }
+    }
+
+    #[test]
+    fn what_is_carried_is_what_is_there() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/executor-layer.toml");
+        let there = load(&folder, 0).expect("a recipe").expect("the recipe of the repository");
+        let carried =
+            BUILT_IN.iter().find(|(name, _)| *name == there.name).expect("the recipe that is carried");
+        let carried = built_in_recipe(carried, 0).expect("a recipe");
+        let packed = there.recipe.steps.iter().filter_map(|step| match step {
+            Step::Node(node) => Some((&node.folder, &node.pack)),
+            _ => None,
+        });
+        for (folder, names) in packed {
+            let [there, carried] = [&there, &carried].map(|found| found.files(folder, names).expect("files"));
+            assert!(!names.is_empty() && there.keys().eq(carried.keys()), "{there:?}");
+            assert!(there == carried, "what is carried of {folder:?} is another");
         }
     }
 

@@ -64,12 +64,22 @@ impl<'a> ImageOutput<'a> {
     /// # Errors
     /// When a folder that is no image has its name, or nothing can be written there.
     pub(crate) fn begin(found: &'a Found, options: &'a Options) -> Result<Self, Error> {
-        let (recipe, out) = (&found.recipe, &options.out);
         let name = found.artifact();
-        let (path, form) = (out.join(name), Form::of(name));
+        let form = Form::of(name);
         if form == Form::DockerTar && !options.documents.is_empty() {
             return Err(Error::NoPlaceForDocuments { recipe: found.called() });
         }
+        Self::begin_at(found, options, options.out.join(name), form)
+    }
+
+    /// Begins the image that has the layers of `found`, each for its architecture, with nothing below: a layout that is called
+    /// like the recipe.
+    pub(crate) fn of_layers(found: &'a Found, options: &'a Options) -> Result<Self, Error> {
+        Self::begin_at(found, options, options.out.join(&found.name), Form::Layout)
+    }
+
+    fn begin_at(found: &'a Found, options: &'a Options, path: PathBuf, form: Form) -> Result<Self, Error> {
+        let (recipe, out) = (&found.recipe, &options.out);
         let (layout, place) = if form == Form::Layout {
             refuse_others(&path)?;
             let temporary = Temporary::folder(&path)?;

@@ -185,7 +185,7 @@ impl<'a> ImageBase<'a> {
     }
 
     /// Puts on top what the recipe's steps and the image say.
-    fn finish(&self, mut flattened: Flattened, image: &Image) -> Result<Flattened, Error> {
+    pub(crate) fn finish(&self, mut flattened: Flattened, image: &Image) -> Result<Flattened, Error> {
         let epoch = epoch::of_environment()?;
         let time = epoch.unwrap_or_else(|| flattened.newest());
         for (index, step) in self.found.recipe.steps.iter().enumerate() {

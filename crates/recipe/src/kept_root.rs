@@ -10,7 +10,8 @@ use tree::{Choice, Root, tar};
 
 use crate::Error;
 use crate::find::Found;
-use crate::lock::Lock;
+use crate::lock::Package;
+use crate::steps::Slim;
 
 /// What facts about such roots are called in the cache.
 const KIND: &str = "kept-root";
@@ -23,16 +24,25 @@ const GROWTH: u64 = 5;
 pub(crate) struct KeptRoot<'a> {
     cache: &'a Cache,
     key: String,
+    /// What the recipe leaves out.
+    slim: Slim,
 }
 
 impl<'a> KeptRoot<'a> {
-    /// The root that `found` comes to with the packages in `lock`. What another version of this program kept is not used.
-    pub(crate) fn of(cache: &'a Cache, found: &Found, lock: &Lock) -> Self {
-        let packages = lock.packages.iter().map(|package| package.sha256.to_string());
+    /// The root that `found`, planned as `request`, comes to with `packages`. What another version of this program kept is not
+    /// used.
+    pub(crate) fn of(
+        cache: &'a Cache,
+        found: &Found,
+        request: &Digest,
+        packages: &[&Package],
+    ) -> Result<Self, Error> {
+        let packages = packages.iter().map(|package| package.sha256.to_string());
         let packages: Vec<String> = packages.collect();
         let version = env!("CARGO_PKG_VERSION");
-        let whole = format!("{version} {:?} {packages:?} {:?}", lock.request, found.recipe.steps);
-        Self { cache, key: Digest::of(whole.as_bytes()).to_string() }
+        let whole = format!("2 {version} {request:?} {packages:?} {:?}", found.recipe.steps);
+        let key = Digest::of(whole.as_bytes()).to_string();
+        Ok(Self { cache, key, slim: Slim::new(&found.name, &found.recipe.steps)? })
     }
 
     /// What is kept of it, if it is.
@@ -49,7 +59,9 @@ impl<'a> KeptRoot<'a> {
             |source: io::Error| Error::Io { action: "write", path: self.cache.root().into(), source };
         let encoder = Encoder::new(Format::Zstd, self.cache.insert()?, threads).map_err(failed)?;
         let mut writer = tar::Writer::new(encoder);
-        tree::pack(root, &mut writer, |_, _, _| Ok::<_, Error>(Choice::Keep))?;
+        tree::pack(root, &mut writer, |path, _, _| {
+            Ok::<_, Error>(if self.slim.leaves_out(path) { Choice::Drop } else { Choice::Keep })
+        })?;
         let contents = writer.finish()?.finish().map_err(failed)?;
         let digest = contents.commit(None)?;
         Ok(self.cache.put_record(KIND, &self.key, digest.to_string().as_bytes())?)

@@ -1,53 +1,51 @@
 //! Layers: Python and Node.js dependencies and files, on a root filesystem, for `ovmlayer`.
 //!
-//! Nothing of a layer is run to make it. The field's tools resolve and fetch, in a root of the machine's own architecture that
-//! is only made when they are needed; what they fetched is installed by the `deps` room into an empty folder, and that folder
-//! is the layer. So foreign architectures take no longer than the machine's own, and a locked build needs the cache alone.
+//! Nothing of a layer is run to make it, unless a step asks for that. The field's tools resolve and fetch, in a root of the
+//! machine's own architecture that is only made when they are needed; what they fetched is installed by the `deps` room into
+//! an empty folder, and that folder is the layer. So foreign architectures take no longer than the machine's own, and a locked
+//! build needs the cache alone.
+//!
+//! Where a step installs Debian packages or runs programs, the folder is mounted over the root of the layer's parent, which is
+//! made for that: [`work`] fills the layer, [`below`] brings the root, [`merged`] mounts, [`exact`] leaves what is different.
 
+mod below;
+mod building;
+mod exact;
 mod fetch;
 mod inputs;
 mod install;
 mod lock;
+mod merged;
+mod outputs;
+mod pack;
 mod parent;
 mod record;
 mod resolve;
 mod settings;
 mod tools;
+mod work;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use cache::Scratch;
 use deps::python::Target;
-use layers::LayerName;
-use layers::archive::{self, Source};
-use rootfs::Scripts;
 use sandbox::IdMap;
-use tree::codec::{Encoder, Format};
-use tree::layer::Marks;
-use tree::{Links, Metadata, Root};
 
-use crate::build::{Artifact, Forward, Options, Pin, Session};
+use crate::about::Made;
+use crate::build::{Artifact, Documents, Options, Pin, Session};
 use crate::events::Phase;
 use crate::find::Found;
 use crate::output::{self, Pending};
-use crate::place::Place;
 use crate::plan::architectures;
 use crate::space::explain;
-use crate::steps::{Slim, Stage};
-use crate::{Error, epoch, find};
+use crate::{Error, find};
 use inputs::Inputs;
 pub use lock::{LayerLock, Npm, Parent, Program, Wheel};
+use outputs::Outputs;
+use parent::Asked;
 use tools::Tools;
-
-/// The time of everything in a layer, unless `SOURCE_DATE_EPOCH` says another: the one that npm gives to files in archives, in
-/// seconds. Earlier than 1980 would be no time for a zip archive, and what is installed is put into some.
-const TIME: i64 = 499_162_500;
-
-/// How many bytes of a layer come of one byte of its archives.
-const GROWTH: u64 = 6;
+use work::Work;
 
 /// Builds the layers of `found`.
 pub(crate) fn build(
@@ -72,7 +70,8 @@ pub(crate) fn archives(
     options: &Options,
     ids: &IdMap,
 ) -> Result<BTreeMap<String, (PathBuf, String)>, Error> {
-    let (layers, _, _) = make(session, found, options, ids)?;
+    let options = Options { documents: Documents::default(), oci: false, ..options.clone() };
+    let (layers, _, _) = make(session, found, &options, ids)?;
     let archive = |(architecture, layer): (String, Pending)| {
         let digest = layer.sum.map(|(_, digest)| digest.to_string()).unwrap_or_default();
         Ok((architecture, (layer.publish()?, digest)))
@@ -89,21 +88,23 @@ fn make(session: &Session, found: &Found, options: &Options, ids: &IdMap) -> Res
     let architectures = architectures(found, &options.origin)?;
     let mut lock = lock_for(session, found, options, &inputs, &architectures, ids)?;
     let work = Work { session, found, options, ids, inputs: &inputs, lock: &lock };
-    let mut layers = Vec::new();
-    let mut programs = Vec::new();
+    let mut outputs = Outputs::begin(session, found, options).map_err(&in_out)?;
+    let (mut layers, mut beside, mut programs) = (Vec::new(), Vec::new(), Vec::new());
     for architecture in &architectures {
-        let (layer, others) = work.build(architecture)?;
-        layers.push((architecture.clone(), layer));
-        programs.extend(others);
+        let made = work.build(architecture, &mut outputs)?;
+        layers.push((architecture.clone(), made.archive));
+        beside.extend(made.documents);
+        programs.extend(made.programs);
     }
+    beside.extend(outputs.finish(Made::of_layer(&lock, &architectures)?).map_err(&in_out)?);
     programs.sort();
     programs.dedup();
     lock.programs = programs;
     let versions = record::versions(&lock, &architectures);
-    let versions = output::write_text(&options.out.join(record::FILE), &versions).map_err(&in_out)?;
+    beside.push(output::write_text(&options.out.join(record::FILE), &versions).map_err(&in_out)?);
     let path = options.out.join(format!("{}.lock", found.name));
-    let text = output::write_text(&path, &lock.to_text()?).map_err(in_out)?;
-    Ok((layers, vec![versions, text], lock))
+    beside.push(output::write_text(&path, &lock.to_text()?).map_err(in_out)?);
+    Ok((layers, beside, lock))
 }
 
 /// Resolves `found` to a lock; its archives are in the cache then.
@@ -135,13 +136,15 @@ fn lock_for(
             return Err(Error::NoLock { path, recipe: found.called() });
         }
         session.phase(None, Phase::Resolve);
-        let parents = parent::parents(session, found, options, architectures)?;
+        let mut asked = options.clone();
+        asked.origin.architectures = architectures.to_vec();
+        let asked = Asked { session, found, options: &asked, runs_programs: inputs.runs_programs };
+        let below = asked.below()?;
+        let lock = LayerLock::on(&found.name, inputs.request(&below.parents), below);
         if inputs.python.is_empty() && inputs.node.is_empty() {
-            return Ok(LayerLock::empty(&found.name, inputs.request(&parents), parents));
+            return Ok(lock);
         }
-        return with_tools(session, options, ids, |tools| {
-            resolve::resolve(&found.name, inputs, parents, tools)
-        });
+        return with_tools(session, options, ids, |tools| resolve::resolve(inputs, lock, tools));
     };
     if lock.request != inputs.request(&lock.parents) {
         return Err(stale("its Python or Node.js packages are other ones".to_owned()));
@@ -205,126 +208,4 @@ fn target_of(parent: &Parent) -> Result<Target, Error> {
         python: numbers(&parent.python).ok_or_else(|| missing("Python"))?,
         glibc: numbers(&parent.glibc).ok_or_else(|| missing("glibc"))?,
     })
-}
-
-/// What the layers of all architectures share.
-struct Work<'a> {
-    session: &'a Session,
-    found: &'a Found,
-    options: &'a Options,
-    ids: &'a IdMap,
-    inputs: &'a Inputs<'a>,
-    lock: &'a LayerLock,
-}
-
-impl Work<'_> {
-    /// Builds one layer. The answer has the programs for other machines that are in it.
-    fn build(&self, architecture: &str) -> Result<(Pending, Vec<Program>), Error> {
-        let (session, found) = (self.session, self.found);
-        let parent = self.lock.parent(architecture).ok_or_else(|| Error::UnknownArchitecture {
-            name: architecture.to_owned(),
-            known: "those in the lock".to_owned(),
-        })?;
-        let build_dir = self.options.build_dir.as_deref();
-        let place = Place::new(session.cache.root(), build_dir, architecture, self.room()?, self.ids)?;
-        let folder = place.root().to_owned();
-        let in_build = explain(&folder, "`--build-dir`");
-        let epoch = epoch::of_environment()?.unwrap_or(TIME);
-        session.phase(Some(architecture), Phase::Unpack);
-        let root = Root::open(&folder, Links::Refuse)?;
-        root.set_metadata(&tree::EntryPath::ROOT, &Metadata::new(0o755, epoch))?;
-        let programs = install::install(self.lock, parent, self.inputs, &session.cache, &root, epoch)
-            .map_err(&in_build)?;
-        session.phase(Some(architecture), Phase::Steps);
-        self.steps(&root, &folder, architecture, epoch).map_err(&in_build)?;
-        record::put(&found.name, parent, &root, epoch)?;
-        settle(&root, epoch)?;
-        session.phase(Some(architecture), Phase::Write);
-        let name = found.recipe.output.replace("{arch}", architecture);
-        let pending = self.write(root, &name).map_err(explain(&self.options.out, "`--out`"))?;
-        place.close()?;
-        Ok((pending, programs))
-    }
-
-    /// About how many bytes a layer takes.
-    fn room(&self) -> Result<u64, Error> {
-        let npm = self.lock.npm.iter().filter_map(|npm| npm.sha256.as_ref());
-        let mut bytes = 0;
-        for sha256 in self.lock.wheels.iter().map(|wheel| &wheel.sha256).chain(npm) {
-            let file = self.session.cache.file(sha256)?;
-            let size = file.map(|file| file.metadata().map(|metadata| metadata.len()));
-            bytes += size.and_then(Result::ok).unwrap_or(0);
-        }
-        Ok(bytes.saturating_mul(GROWTH))
-    }
-
-    /// Puts files there, and takes away what is to be left out.
-    fn steps(
-        &self,
-        root: &Root,
-        folder: &std::path::Path,
-        architecture: &str,
-        epoch: i64,
-    ) -> Result<(), Error> {
-        let (found, interrupt) = (self.found, &self.session.interrupt);
-        let progress = Arc::new(Forward::new(self.session, architecture));
-        let scripts = Scripts::new(folder, epoch, interrupt.clone(), progress);
-        let stage = Stage {
-            recipe: &found.name,
-            folder: &found.folder(),
-            root,
-            scripts: &scripts,
-            epoch,
-            interrupted: interrupt.flag(),
-            put: RefCell::default(),
-        };
-        stage.carry_out(&found.recipe.steps, |_| Ok(()))?;
-        let slim = Slim::new(&found.name, &found.recipe.steps)?;
-        let mut left_out = Vec::new();
-        let mut scan = root.scan();
-        while let Some(entry) = scan.next() {
-            let path = entry?.path;
-            if slim.leaves_out(&path) {
-                scan.leave_out();
-                left_out.push(path);
-            }
-        }
-        drop(scan);
-        for path in left_out {
-            root.remove_all(&path)?;
-        }
-        Ok(())
-    }
-
-    fn write(&self, root: Root, name: &str) -> Result<Pending, Error> {
-        let settings = self.found.recipe.layer.as_ref();
-        let layer = settings.and_then(|layer| layer.name.clone()).unwrap_or_else(|| self.found.name.clone());
-        let layer = LayerName::new(layer).map_err(|error| Error::Layer { message: error.to_string() })?;
-        let format = Format::from_file_name(name);
-        output::write_file(&self.options.out.join(name), self.session.interrupt.flag(), |sink| {
-            let sources = [Source { name: &layer, root, marks: Marks::User }];
-            let failed = |message: String| Error::Layer { message };
-            let encoder =
-                Encoder::new(format, sink, self.options.jobs()).map_err(|error| failed(error.to_string()))?;
-            let (encoder, _) =
-                archive::write(&sources, encoder).map_err(|problem| failed(crate::files::chain(problem)))?;
-            encoder.finish().map_err(|error| failed(error.to_string()))?;
-            Ok(())
-        })
-    }
-}
-
-/// Gives every folder the one time; what is put into them changes it.
-fn settle(root: &Root, epoch: i64) -> Result<(), Error> {
-    let mut folders = vec![tree::EntryPath::ROOT];
-    for entry in root.scan() {
-        let entry = entry?;
-        if entry.kind == tree::Kind::Directory {
-            folders.push(entry.path);
-        }
-    }
-    for folder in folders.iter().rev() {
-        root.set_mtime(folder, epoch)?;
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@
 pub mod about;
 mod apt;
 pub mod build;
+mod carried;
 mod component;
 mod concerns;
 pub mod distro;

@@ -176,6 +176,7 @@ impl Work<'_> {
             scripts: &scripts,
             epoch,
             interrupted: interrupt.flag(),
+            env: &[],
             put: RefCell::default(),
         };
         let slim = Slim::new(&found.name, &found.recipe.steps)?;

@@ -59,6 +59,13 @@ impl Place {
         &self.staging
     }
 
+    /// Makes another empty folder beside the root, on the same file system.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, Error> {
+        let folder = self.root.with_file_name(name);
+        std::fs::create_dir(&folder).map_err(Error::io("create", &folder))?;
+        Ok(folder)
+    }
+
     /// Removes everything, and says whether that worked.
     pub(crate) fn close(self) -> Result<(), Error> {
         drop(self.memory);

@@ -26,6 +26,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) epoch: i64,
     /// Set from outside to stop.
     pub(crate) interrupted: &'a AtomicBool,
+    /// What the environment of programs has before any `env` step.
+    pub(crate) env: &'a [(&'a str, &'a str)],
     /// The entries that `files` steps put there.
     pub(crate) put: RefCell<HashSet<EntryPath>>,
 }
@@ -37,7 +39,8 @@ impl Stage<'_> {
         steps: &[Step],
         mut after: impl FnMut(&'static str) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut env = BTreeMap::new();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut env: BTreeMap<String, String> = self.env.iter().map(owned).collect();
         let mut doing = None;
         for (index, step) in steps.iter().enumerate() {
             let number = index + 1;
@@ -189,6 +192,29 @@ impl Slim {
         let name = String::from_utf8_lossy(path.as_bytes());
         self.0.is_match(Path::new(name.as_ref()))
             || path.parent().is_some_and(|parent| self.leaves_out(&parent))
+    }
+}
+
+impl Slim {
+    /// Removes from `root` what is left out.
+    pub(crate) fn take_away(&self, root: &Root) -> Result<(), Error> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let mut left_out = Vec::new();
+        let mut scan = root.scan();
+        while let Some(entry) = scan.next() {
+            let path = entry?.path;
+            if self.leaves_out(&path) {
+                scan.leave_out();
+                left_out.push(path);
+            }
+        }
+        drop(scan);
+        for path in left_out {
+            root.remove_all(&path)?;
+        }
+        Ok(())
     }
 }
 

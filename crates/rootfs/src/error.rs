@@ -18,6 +18,9 @@ pub enum Error {
         /// The package.
         package: String,
     },
+    /// Packages are to be added to a root that cannot install any.
+    #[error("there is no apt in the root, which installs further packages: choose another parent")]
+    NoApt,
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] cache::Error),

@@ -9,6 +9,7 @@
 //! [`configure`] runs maintainer scripts through the root's own `dpkg` in a sandbox; [`normalise`] removes what differs
 //! from run to run.
 
+mod add;
 mod build;
 mod configure;
 mod conflict;
@@ -27,6 +28,7 @@ mod staging;
 mod triggers;
 mod unpack;
 
+pub use add::add;
 pub use build::{Build, Options};
 pub use error::Error;
 pub use interrupt::Interrupt;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sandbox::{Network, Sandbox, Stdio};
+use sandbox::{Network, Sandbox, Stdio, make_placeholders, remove_placeholders};
 
 use crate::{Error, Interrupt};
 
@@ -78,7 +78,13 @@ impl Scripts {
             }
             tail.push_back(text.into_owned());
         };
-        let status = self.sandbox(env, network).run(argv, Stdio::lines(&mut on_line))?;
+        let sandbox = self.sandbox(env, network);
+        // A root need not have the files in which names are looked up; what is made for the machine's goes again.
+        let missing = if network == Network::Host { sandbox.missing_targets()? } else { Vec::new() };
+        make_placeholders(&self.root, &missing)?;
+        let ended = sandbox.run(argv, Stdio::lines(&mut on_line));
+        remove_placeholders(&self.root, &missing)?;
+        let status = ended?;
         if self.interrupt.is_set() {
             return Err(Error::Interrupted);
         }
@@ -104,6 +110,7 @@ impl Scripts {
         ];
         let mut sandbox = Sandbox::new(&self.root)
             .network(network)
+            .resolver(network == Network::Host)
             .deferred_fsync(true)
             .host_name("localhost")
             .cancel(self.interrupt.cancel());

@@ -35,7 +35,7 @@ struct Package {
     marker: Option<String>,
     #[serde(default)]
     wheels: Vec<Wheel>,
-    sdist: Option<toml::Table>,
+    sdist: Option<Wheel>,
     vcs: Option<toml::Table>,
     directory: Option<toml::Table>,
     archive: Option<toml::Table>,
@@ -54,17 +54,26 @@ struct Hashes {
     sha256: Option<String>,
 }
 
-/// The packages in the lock `text`, each with the wheel that fits `target` best; `name` is what messages call the lock.
+/// The packages in the lock `text`, each with the wheel that fits `target` best, or for those in `from_source` with the source;
+/// `name` is what messages call the lock.
 ///
 /// # Errors
 /// [`Error::PythonLock`], [`Error::PythonSource`], [`Error::NoWheel`].
-pub fn read_lock(name: &str, text: &str, target: &Target) -> Result<Vec<Locked>, Error> {
+pub fn read_lock(
+    name: &str,
+    text: &str,
+    target: &Target,
+    from_source: &[String],
+) -> Result<Vec<Locked>, Error> {
     let document = Document::parse(name, text)?;
     let tags = Tags::of(target);
     let mut locked = document
         .packages
         .iter()
-        .map(|package| package.choose(target, &tags))
+        .map(|package| match from_source.contains(&normalized(&package.name)) {
+            true => package.source(),
+            false => package.choose(target, &tags),
+        })
         .collect::<Result<Vec<_>, _>>()?;
     locked.sort();
     Ok(locked)
@@ -114,6 +123,20 @@ impl Package {
             Some((what, _)) => Err(Error::PythonSource { package: self.name.clone(), what }),
             None => Ok(()),
         }
+    }
+
+    /// The archive of its source.
+    fn source(&self) -> Result<Locked, Error> {
+        self.check_source()?;
+        let sdist = self.sdist.as_ref();
+        let found = sdist.and_then(|sdist| Some((sdist.file_name()?, sdist.hashes.sha256.clone()?)));
+        let (file, sha256) = found.ok_or_else(|| Error::PythonNoSource { package: self.name.clone() })?;
+        Ok(Locked {
+            name: normalized(&self.name),
+            version: self.version.clone().unwrap_or_default(),
+            file,
+            sha256: sha256.to_ascii_lowercase(),
+        })
     }
 
     fn choose(&self, target: &Target, tags: &Tags) -> Result<Locked, Error> {
@@ -182,10 +205,20 @@ wheels = [
 
     #[test]
     fn each_target_gets_its_wheel() {
-        let read = |architecture| read_lock("pylock.toml", LOCK, &target(architecture)).expect("a lock");
+        let read = |architecture| read_lock("pylock.toml", LOCK, &target(architecture), &[]).expect("a lock");
         let (amd64, arm64) = (read("amd64"), read("arm64"));
         assert_eq!((amd64[0].name.as_str(), amd64[0].sha256.as_str()), ("simple-json", "aa"));
         assert_eq!(arm64[0].file, "simple_json-4.3-cp313-cp313-manylinux2014_aarch64.whl");
+    }
+
+    #[test]
+    fn a_source_is_taken_where_it_is_asked_for() {
+        let allowed = ["simple-json".to_owned()];
+        let read = |text: &str| read_lock("pylock.toml", text, &target("arm64"), &allowed);
+        let locked = read(LOCK).expect("a lock");
+        assert_eq!((locked[0].file.as_str(), locked[0].sha256.as_str()), ("s.tar.gz", "00"));
+        let message = read(&LOCK.replace("sdist =", "other =")).expect_err("refused").to_string();
+        assert!(message.contains("`Simple_Json` has no source"), "{message}");
     }
 
     #[test]
@@ -197,8 +230,9 @@ wheels = [
 
     #[test]
     fn what_does_not_fit_is_named() {
-        let message =
-            |text: &str| read_lock("pylock.toml", text, &target("arm64")).expect_err("refused").to_string();
+        let message = |text: &str| {
+            read_lock("pylock.toml", text, &target("arm64"), &[]).expect_err("refused").to_string()
+        };
         let cases = [
             ("another version", LOCK.replace("\"1.0\"", "\"2.0\""), "lock version 2.0"),
             (

@@ -5,7 +5,6 @@ use crate::inventory::{Ecosystem, OsRelease, Package};
 /// The package URL of a package in a tree of this distribution.
 #[must_use]
 pub fn purl(package: &Package, release: &OsRelease) -> String {
-    let version = || encoded(&package.version);
     match package.ecosystem {
         Ecosystem::Debian => {
             let vendor = if release.id.is_empty() { "debian" } else { &release.id };
@@ -14,17 +13,25 @@ pub fn purl(package: &Package, release: &OsRelease) -> String {
             let more: Vec<_> = architecture.into_iter().chain(distro).collect();
             deb(vendor, &package.name, &package.version, &more)
         }
-        Ecosystem::Python => {
-            let name = package.name.to_lowercase().replace('_', "-");
-            format!("pkg:pypi/{}@{}", encoded(&name), version())
-        }
-        Ecosystem::Npm => {
-            let name = package.name.to_lowercase();
-            match name.split_once('/') {
-                Some((scope, name)) => format!("pkg:npm/{}/{}@{}", encoded(scope), encoded(name), version()),
-                None => format!("pkg:npm/{}@{}", encoded(&name), version()),
-            }
-        }
+        Ecosystem::Python => pypi_purl(&package.name, &package.version),
+        Ecosystem::Npm => npm_purl(&package.name, &package.version),
+    }
+}
+
+/// The package URL of a Python package.
+#[must_use]
+pub fn pypi_purl(name: &str, version: &str) -> String {
+    let name = name.to_lowercase().replace('_', "-");
+    format!("pkg:pypi/{}@{}", encoded(&name), encoded(version))
+}
+
+/// The package URL of a package of npm.
+#[must_use]
+pub fn npm_purl(name: &str, version: &str) -> String {
+    let (name, version) = (name.to_lowercase(), encoded(version));
+    match name.split_once('/') {
+        Some((scope, name)) => format!("pkg:npm/{}/{}@{version}", encoded(scope), encoded(name)),
+        None => format!("pkg:npm/{}@{version}", encoded(&name)),
     }
 }
 

@@ -74,14 +74,18 @@ pub(crate) struct Publish {
     /// What an image is called in its layout or archive; can be given several times [default: latest].
     #[arg(long, value_name = "TAG", value_parser = tag)]
     pub(crate) tag: Vec<String>,
-    /// Put a bill of materials beside the image of each architecture: spdx (SPDX 2.3), cyclonedx (CycloneDX 1.6), or both.
+    /// Put a bill of materials beside the image or layer of each architecture: spdx (SPDX 2.3), cyclonedx (CycloneDX 1.6), or
+    /// both.
     ///
-    /// The image and its digest stay as they are without it.
+    /// The image and its digest stay as they are without it. That of a layer is a file beside it.
     #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     pub(crate) sbom: Vec<Form>,
     /// Put a statement beside the image that says what it was made of (SLSA provenance 1.0).
     #[arg(long)]
     pub(crate) provenance: bool,
+    /// Write layers as an OCI image as well: a layout called like the recipe, in which each architecture has one layer.
+    #[arg(long)]
+    pub(crate) oci: bool,
     /// Send the image to this reference when it is built, with what was put beside it; can be given several times.
     #[arg(long, value_name = "REF")]
     pub(crate) push: Vec<Reference>,

@@ -8,7 +8,7 @@ use image::Location;
 use recipe::Found;
 use recipe::about::Documents;
 use recipe::build::{Artifact, Interrupt, Options, Pin, Session};
-use recipe::format::Form;
+use recipe::format::{Form, Kind};
 
 use super::registries;
 use super::transfer::{self, Sent, Work};
@@ -45,6 +45,7 @@ pub(crate) fn run(cli: &Cli, build: &Build) -> Result<ExitCode, Box<dyn Error>> 
         tags: build.publish.tag.clone(),
         components: build.component.iter().cloned().collect(),
         documents: Documents { sbom: build.publish.sbom.clone(), provenance: build.publish.provenance },
+        oci: build.publish.oci,
     };
     let image = to_push(build, &recipes)?;
     let mut artifacts = Vec::new();
@@ -73,8 +74,11 @@ fn to_push(build: &Build, recipes: &[Found]) -> Result<Option<Location>, Box<dyn
     let [found] = recipes else {
         return Err("`--push` sends one image: name one recipe".into());
     };
-    let path = build.out.join(found.artifact());
     let tag = Some(build.publish.tag.first().map_or("latest", String::as_str).to_owned());
+    if found.recipe.kind == Kind::Layer && build.publish.oci {
+        return Ok(Some(Location::Layout { path: build.out.join(&found.name), tag }));
+    }
+    let path = build.out.join(found.artifact());
     match found.image_form() {
         Some(Form::Layout) => Ok(Some(Location::Layout { path, tag })),
         Some(Form::OciTar) => Ok(Some(Location::LayoutTar { path, tag })),

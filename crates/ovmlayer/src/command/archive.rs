@@ -8,6 +8,7 @@ use layers::{Engine, LayerName};
 
 use super::{Outcome, done, engine_inside};
 use crate::cli::{Export, Form, Import};
+use crate::printer;
 
 pub(crate) fn export(export: &Export) -> Outcome {
     let exported = engine_inside()?.export(&export.layer, &export.dest, dialect(export.format))?;
@@ -30,6 +31,12 @@ pub(crate) fn import(import: &Import) -> Outcome {
         ..archive::Import::default()
     };
     let names = engine.import(&import.file, &how)?;
+    for name in &names {
+        // The layer is there, whether or not anything can be said about it.
+        for misfit in engine.misfits(name).unwrap_or_default() {
+            printer::warning(&format!("layer `{name}` {misfit}"));
+        }
+    }
     if import.external.is_some() {
         for name in &names {
             engine.move_to_external(name)?;

@@ -1,6 +1,6 @@
 //! What recipes of layers say: the table `[layer]`, and the steps `python` and `node`.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -26,6 +26,9 @@ pub struct PythonStep {
     /// What names the packages, relative to the recipe: a `requirements.txt`, a `pylock.toml`, or a `uv.lock` with its
     /// `pyproject.toml` beside it.
     pub file: PathBuf,
+    /// Packages that are built from their source, in the sandbox of the target, in place of a wheel.
+    #[serde(default)]
+    pub from_source: Vec<String>,
 }
 
 /// Packages of Node.js of a `node` step.
@@ -40,6 +43,13 @@ pub struct NodeStep {
     /// Packages that are installed without the scripts they want to run.
     #[serde(default)]
     pub without_scripts: Vec<String>,
+    /// Packages whose scripts run when they are installed, in the sandbox of the target.
+    #[serde(default)]
+    pub scripts: Vec<String>,
+    /// What the folder's own package is built of, beside `package.json` and `package-lock.json`: files and folders in it. Then
+    /// it is packed by `npm pack`, which runs its script `prepack`, and installed, with all that it needs inside.
+    #[serde(default)]
+    pub pack: Vec<String>,
 }
 
 /// Where packages of Node.js go when a step says nothing else.
@@ -56,7 +66,20 @@ impl NodeStep {
         (self.into() == GLOBAL.trim_matches('/')).then_some("usr/local/bin")
     }
 
+    /// The packages that may have scripts.
+    pub(crate) fn allowed(&self) -> Vec<String> {
+        self.without_scripts.iter().chain(&self.scripts).cloned().collect()
+    }
+
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        if let Some(both) = self.scripts.iter().find(|name| self.without_scripts.contains(name)) {
+            return Err(("scripts", format!("`{both}` is in `without-scripts` too")));
+        }
+        let leads_out =
+            |path: &&String| !Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
+        if let Some(path) = self.pack.iter().find(leads_out) {
+            return Err(("pack", format!("`{path}` is not a plain path in the folder")));
+        }
         match self.into.as_deref() {
             Some(path) if !path.starts_with('/') => {
                 Err(("into", format!("`{path}` is not an absolute path")))
@@ -110,15 +133,7 @@ impl Recipe {
             }
             let name = self.layer.as_ref().and_then(|layer| layer.name.clone()).unwrap_or("layer".into());
             layers::LayerName::new(name).map_err(|error| ("name", error.to_string()))?;
-            return match self.steps.iter().find_map(in_no_layer) {
-                Some(word) => Err((
-                    word,
-                    format!(
-                        "a step `{word}` cannot be carried out in a layer: `python`, `node`, `files` and `slim` can"
-                    ),
-                )),
-                None => Ok(()),
-            };
+            return Ok(());
         }
         if self.layer.is_some() {
             return Err(("[layer]", "only recipes of kind `layer` have a table `[layer]`".into()));
@@ -143,16 +158,5 @@ impl Recipe {
             return Err(("from", "a layer is put on a root filesystem, not on nothing".into()));
         }
         Ok(())
-    }
-}
-
-/// The word of a step that no layer can have.
-fn in_no_layer(step: &Step) -> Option<&'static str> {
-    match step {
-        Step::Packages(_) => Some("packages"),
-        Step::Run(_) => Some("run"),
-        Step::Env(_) => Some("env"),
-        Step::Users(_) => Some("users"),
-        Step::Files(_) | Step::Slim(_) | Step::Python(_) | Step::Node(_) => None,
     }
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 
 use super::inputs::Inputs;
 use super::lock::{LayerLock, Npm};
+use super::pack::pack;
 use super::target_of;
 use super::tools::{EXCHANGE, Tools, WantedWheel, keep};
 use crate::Error;
@@ -42,9 +43,15 @@ pub(super) fn wheels(lock: &LayerLock, tools: &Tools<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Fetches the archives of npm packages, and notes their digests in `lock`.
+/// Fetches the archives of npm packages, or packs them, and notes their digests in `lock`.
 pub(super) fn npm(lock: &mut LayerLock, inputs: &Inputs<'_>, tools: &Tools<'_>) -> Result<(), Error> {
     for (step, node) in inputs.node.iter().enumerate() {
+        if let Some(itself) = &node.itself {
+            let is_this = |npm: &&mut Npm| npm.step == step && npm.package.place == itself.package.place;
+            for npm in lock.npm.iter_mut().filter(is_this) {
+                npm.sha256 = Some(pack(step, node, itself, npm.sha256, tools)?);
+            }
+        }
         let is_missing = |npm: &&mut Npm| npm.step == step && npm.package.integrity.is_some();
         let mut wanted = Vec::new();
         for npm in lock.npm.iter_mut().filter(is_missing) {

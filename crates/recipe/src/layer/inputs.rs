@@ -1,18 +1,20 @@
 //! What the steps of a layer name: read, checked, and joined into one digest.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use cache::{Digest, Hasher};
-use deps::npm::PackageLock;
+use deps::npm::{PackageLock, Selected};
+use serde::Deserialize;
 
 use super::lock::{FORMAT, Parent};
 use crate::Error;
 use crate::find::Found;
-use crate::format::{NodeStep, PythonFile, Step};
+use crate::format::{NodeStep, PackageName, PythonFile, PythonStep, Step};
 
 /// A file that names Python packages.
 #[derive(Debug)]
-pub(super) struct Python {
+pub(super) struct Python<'f> {
+    pub(super) step: &'f PythonStep,
     pub(super) kind: PythonFile,
     /// What messages call it.
     pub(super) name: String,
@@ -28,26 +30,46 @@ pub(super) struct Node<'f> {
     pub(super) lock: PackageLock,
     /// npm's configuration beside the lock.
     pub(super) npmrc: Option<String>,
+    /// The folder's own package, if it is to be installed.
+    pub(super) itself: Option<Itself>,
     manifest: String,
     text: String,
+}
+
+/// A package that is built of a folder.
+#[derive(Debug)]
+pub(super) struct Itself {
+    /// As what it will be installed, but for its digest.
+    pub(super) package: Selected,
+    /// What it is built of, by the paths in the folder.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    /// The digest of all that.
+    pub(super) digest: Digest,
 }
 
 /// All of it.
 #[derive(Debug)]
 pub(super) struct Inputs<'f> {
-    pub(super) python: Vec<Python>,
+    pub(super) python: Vec<Python<'f>>,
     pub(super) node: Vec<Node<'f>>,
+    /// The names of Debian packages.
+    pub(super) packages: Vec<&'f [PackageName]>,
+    /// Whether programs run in the layer, for which its parent's root has to be there.
+    pub(super) runs_programs: bool,
 }
 
 impl<'f> Inputs<'f> {
     /// Reads the files of `found`'s steps.
     pub(super) fn read(found: &'f Found) -> Result<Self, Error> {
-        let mut inputs = Self { python: Vec::new(), node: Vec::new() };
+        let mut inputs =
+            Self { python: Vec::new(), node: Vec::new(), packages: Vec::new(), runs_programs: false };
         for step in &found.recipe.steps {
+            inputs.runs_programs |= runs_programs(step);
             match step {
-                Step::Python(step) => inputs.python.push(Python::read(found, &step.file)?),
+                Step::Python(step) => inputs.python.push(Python::read(found, step)?),
                 Step::Node(step) => inputs.node.push(Node::read(found, step)?),
-                _ => {}
+                Step::Packages(names) => inputs.packages.push(names),
+                Step::Run(_) | Step::Users(_) | Step::Files(_) | Step::Env(_) | Step::Slim(_) => {}
             }
         }
         Ok(inputs)
@@ -67,13 +89,31 @@ impl<'f> Inputs<'f> {
         for python in &self.python {
             add(&python.text);
             add(python.project.as_deref().unwrap_or_default());
+            if !python.step.from_source.is_empty() {
+                add(&format!("{:?}", python.step.from_source));
+            }
         }
         for node in &self.node {
             add(&format!("{} {:?}", node.step.into(), node.step.without_scripts));
             add(&node.manifest);
             add(&node.text);
+            if !node.step.scripts.is_empty() {
+                add(&format!("{:?}", node.step.scripts));
+            }
+            if let Some(itself) = &node.itself {
+                add(&itself.digest.to_string());
+            }
+        }
+        if self.runs_programs {
+            add(&format!("root {:?}", self.packages));
         }
         hasher.finish()
+    }
+
+    /// The names of the Python packages that are built from their source.
+    pub(super) fn built(&self) -> Vec<String> {
+        let names = self.python.iter().flat_map(|python| &python.step.from_source);
+        names.map(|name| deps::python::normalized(name)).collect()
     }
 
     /// The names of the Python packages that requirements name themselves.
@@ -83,8 +123,19 @@ impl<'f> Inputs<'f> {
     }
 }
 
-impl Python {
-    fn read(found: &Found, file: &Path) -> Result<Self, Error> {
+/// Whether a step can only be carried out in the parent's root.
+fn runs_programs(step: &Step) -> bool {
+    match step {
+        Step::Packages(_) | Step::Run(_) | Step::Users(_) => true,
+        Step::Python(python) => !python.from_source.is_empty(),
+        Step::Node(node) => !node.scripts.is_empty(),
+        Step::Files(_) | Step::Env(_) | Step::Slim(_) => false,
+    }
+}
+
+impl<'f> Python<'f> {
+    fn read(found: &Found, step: &'f PythonStep) -> Result<Self, Error> {
+        let file = &step.file;
         let base = file.file_name().unwrap_or_default().to_string_lossy();
         let kind = PythonFile::of(&base).unwrap_or(PythonFile::Requirements);
         let (name, text) = found.read(file)?;
@@ -95,7 +146,7 @@ impl Python {
         if kind == PythonFile::Requirements {
             check_requirements(&name, &text)?;
         }
-        Ok(Self { kind, name, text, project })
+        Ok(Self { step, kind, name, text, project })
     }
 }
 
@@ -105,7 +156,64 @@ impl<'f> Node<'f> {
         let (name, text) = found.read(&step.folder.join("package-lock.json"))?;
         let npmrc = found.path.as_ref().and_then(|_| found.read(&step.folder.join(".npmrc")).ok());
         let lock = PackageLock::parse(&name, &text, &manifest)?;
-        Ok(Self { step, lock, npmrc: npmrc.map(|(_, text)| text), manifest, text })
+        let itself = if step.pack.is_empty() {
+            None
+        } else {
+            Some(Itself::read(found, step, [("package.json", &manifest), ("package-lock.json", &text)])?)
+        };
+        Ok(Self { step, lock, npmrc: npmrc.map(|(_, text)| text), itself, manifest, text })
+    }
+}
+
+/// What a package says of itself in its `package.json`.
+#[derive(Deserialize)]
+struct Manifest {
+    name: String,
+    version: String,
+    #[serde(default)]
+    bin: Programs,
+}
+
+/// Its programs: by their names, or one called like the package.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Programs {
+    Named(BTreeMap<String, String>),
+    One(String),
+}
+
+impl Default for Programs {
+    fn default() -> Self {
+        Self::Named(BTreeMap::new())
+    }
+}
+
+impl Itself {
+    fn read(found: &Found, step: &NodeStep, known: [(&str, &String); 2]) -> Result<Self, Error> {
+        let mut files = found.files(&step.folder, &step.pack)?;
+        for (name, text) in known {
+            files.insert(name.to_owned(), text.clone().into_bytes());
+        }
+        let mut hasher = Hasher::new();
+        for (path, contents) in &files {
+            hasher.update(format!("{path} {}\n", contents.len()).as_bytes());
+            hasher.update(contents);
+        }
+        let manifest: Manifest = serde_json::from_str(known[0].1).map_err(|error| deps::Error::NpmLock {
+            name: step.folder.join("package.json").display().to_string(),
+            message: error.to_string(),
+        })?;
+        let Manifest { name, version, bin } = manifest;
+        let programs = match bin {
+            Programs::Named(programs) => programs,
+            Programs::One(file) => {
+                [(name.rsplit('/').next().unwrap_or(&name).to_owned(), file)].into_iter().collect()
+            }
+        };
+        let place = format!("node_modules/{name}");
+        let package =
+            Selected { place, name, version, integrity: None, is_native: false, direct: true, programs };
+        Ok(Self { package, files, digest: hasher.finish() })
     }
 }
 

@@ -1,50 +1,91 @@
 //! From a lock and the cache to the tree of a layer.
 
+use std::fs::File;
+
 use cache::{Cache, Digest};
-use deps::python::{Requested, Scheme, WheelName};
-use deps::{Files, Machine, npm, python};
+use deps::npm::{self, Selected};
+use deps::python::{self, Requested, Scheme, WheelName};
+use deps::{Files, Machine};
+use rootfs::Scripts;
 use tree::Root;
 
-use super::inputs::Inputs;
-use super::lock::{LayerLock, Npm, Parent, Program};
+use super::building::{build_wheel, run_scripts};
+use super::inputs::{Inputs, Node};
+use super::lock::{LayerLock, Npm, Parent, Program, Wheel};
 use super::target_of;
 use crate::Error;
 
-/// Installs what `lock` has for `parent` into `root`. The answer are the programs for other machines.
-pub(super) fn install(
-    lock: &LayerLock,
-    parent: &Parent,
-    inputs: &Inputs<'_>,
-    cache: &Cache,
-    root: &Root,
-    epoch: i64,
-) -> Result<Vec<Program>, Error> {
-    let mut files = Files::new(root, epoch);
-    let mut checked = Checked { machine: Machine::of_architecture(&parent.architecture), others: Vec::new() };
-    let here = |architectures: &[String]| architectures.contains(&parent.architecture);
-    for wheel in lock.wheels.iter().filter(|wheel| here(&wheel.architectures)) {
-        let contents = contents(cache, &wheel.sha256, &wheel.file)?;
-        let requested = if wheel.requested { Requested::ByName } else { Requested::ByOthers };
-        python::install(&wheel.file, contents, &scheme(parent)?, requested, &mut files)?;
-        let is_any = WheelName::parse(&wheel.file).is_some_and(|name| name.is_any());
-        checked.add(&wheel.file, is_any, &mut files)?;
+/// Installs packages into one layer.
+pub(super) struct Installer<'a> {
+    pub(super) lock: &'a LayerLock,
+    pub(super) parent: &'a Parent,
+    pub(super) inputs: &'a Inputs<'a>,
+    pub(super) cache: &'a Cache,
+    pub(super) root: &'a Root,
+    pub(super) epoch: i64,
+    /// Runs programs in the root, where the recipe allows packages to have some.
+    pub(super) scripts: &'a Scripts,
+}
+
+impl Installer<'_> {
+    /// Installs everything that the lock has for the parent. The answer has the programs for other machines.
+    pub(super) fn install(&self) -> Result<Vec<Program>, Error> {
+        let machine = Machine::of_architecture(&self.parent.architecture);
+        let mut checked = Checked { machine, others: Vec::new() };
+        for wheel in self.lock.wheels.iter().filter(|wheel| self.is_here(&wheel.architectures)) {
+            self.wheel(wheel, &mut checked)?;
+        }
+        for (step, node) in self.inputs.node.iter().enumerate() {
+            self.node(step, node, &mut checked)?;
+        }
+        Ok(checked.others)
     }
-    for (step, node) in inputs.node.iter().enumerate() {
-        let of_step = |npm: &&Npm| npm.step == step && here(&npm.architectures);
-        let packages: Vec<&Npm> = lock.npm.iter().filter(of_step).collect();
+
+    fn is_here(&self, architectures: &[String]) -> bool {
+        architectures.contains(&self.parent.architecture)
+    }
+
+    /// Installs a wheel, which is built first where the lock has its source.
+    fn wheel(&self, wheel: &Wheel, checked: &mut Checked) -> Result<(), Error> {
+        let mut files = Files::new(self.root, self.epoch);
+        let requested = if wheel.requested { Requested::ByName } else { Requested::ByOthers };
+        let scheme = scheme(self.parent)?;
+        let contents = contents(self.cache, &wheel.sha256, &wheel.file)?;
+        let is_any = match WheelName::parse(&wheel.file) {
+            Some(name) => {
+                python::install(&wheel.file, contents, &scheme, requested, &mut files)?;
+                name.is_any()
+            }
+            None => {
+                let built = build_wheel(wheel, &contents, self.root, self.scripts)?;
+                python::install(&built.file, built.contents, &scheme, requested, &mut files)?;
+                false
+            }
+        };
+        checked.add(&wheel.file, is_any, &mut files)
+    }
+
+    /// Installs the packages of one step, and runs the scripts of those that may.
+    fn node(&self, step: usize, node: &Node<'_>, checked: &mut Checked) -> Result<(), Error> {
+        let mut files = Files::new(self.root, self.epoch);
+        let of_step = |npm: &&Npm| npm.step == step && self.is_here(&npm.architectures);
+        let packages: Vec<&Npm> = self.lock.npm.iter().filter(of_step).collect();
+        let into = node.step.into();
         for npm in &packages {
             let Some(sha256) = &npm.sha256 else { continue };
             let name = format!("{}@{}", npm.package.name, npm.package.version);
-            npm::install(&npm.package, contents(cache, sha256, &name)?, node.step.into(), &mut files)?;
+            npm::install(&npm.package, contents(self.cache, sha256, &name)?, into, &mut files)?;
             checked.add(&name, !npm.package.is_native, &mut files)?;
         }
-        let packages: Vec<npm::Selected> = packages.into_iter().map(|npm| npm.package.clone()).collect();
-        npm::link_programs(&packages, node.step.into(), node.step.programs(), &files)?;
+        let packages: Vec<Selected> = packages.into_iter().map(|npm| npm.package.clone()).collect();
+        npm::link_programs(&packages, into, node.step.programs(), &files)?;
+        let is_there = |name: &&String| packages.iter().any(|package| package.name == **name);
+        let names: Vec<&str> = node.step.scripts.iter().filter(is_there).map(String::as_str).collect();
+        if names.is_empty() { Ok(()) } else { run_scripts(&names, into, self.root, self.scripts) }
     }
-    Ok(checked.others)
 }
 
-fn contents(cache: &Cache, sha256: &Digest, what: &str) -> Result<std::fs::File, Error> {
+fn contents(cache: &Cache, sha256: &Digest, what: &str) -> Result<File, Error> {
     cache.file(sha256)?.ok_or_else(|| Error::NotFetched { what: what.to_owned() })
 }
 

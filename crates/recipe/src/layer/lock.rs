@@ -6,7 +6,9 @@ use cache::Digest;
 use deps::npm::Selected;
 use serde::{Deserialize, Serialize};
 
+use super::parent::Below;
 use crate::Error;
+use crate::lock::Package;
 
 /// The version of the format that this program reads and writes.
 pub(super) const FORMAT: u32 = 1;
@@ -36,6 +38,15 @@ pub struct LayerLock {
     /// Programs for other machines that archives for every architecture bring.
     #[serde(default, rename = "program")]
     pub programs: Vec<Program>,
+    /// The Debian packages of the parent, where the layer takes its root and it is made of packages.
+    #[serde(default, rename = "below", skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<Package>,
+    /// The Debian packages that the layer adds to them.
+    #[serde(default, rename = "package", skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+    /// Packages that run programs of foreign architectures.
+    #[serde(default, rename = "tool", skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Package>,
 }
 
 /// What a layer is put on.
@@ -114,16 +125,19 @@ pub struct Program {
 }
 
 impl LayerLock {
-    /// The lock of a layer without packages.
-    pub(super) fn empty(recipe: &str, request: Digest, parents: Vec<Parent>) -> Self {
+    /// The lock of a layer without packages of Python and Node.js.
+    pub(super) fn on(recipe: &str, request: Digest, below: Below) -> Self {
         Self {
             format: FORMAT,
             recipe: recipe.to_owned(),
             request,
-            parents,
+            parents: below.parents,
             wheels: Vec::new(),
             npm: Vec::new(),
             programs: Vec::new(),
+            below: below.packages,
+            packages: below.added,
+            tools: below.tools,
         }
     }
 

@@ -1,13 +1,19 @@
 //! What a layer is put on: which Python and Node.js are there, and what exactly it is.
 
+use std::path::Path;
+
 use cache::{Digest, Hasher, Scratch};
+use layers::{Interpreters, installed};
 use tree::{EntryPath, Links, Root};
 
 use super::lock::Parent;
 use crate::build::{Options, Session};
+use crate::distro::machine_architecture;
 use crate::events::Event;
 use crate::find::Found;
+use crate::format::Step;
 use crate::image_base::ImageBase;
+use crate::lock::{Lock, Package};
 use crate::plan::Plan;
 use crate::resolve::Resolver;
 use crate::{Error, find};
@@ -18,30 +24,147 @@ pub(super) const FOUNDATION: &str = "server-foundation";
 /// The size in bytes above which dpkg's database is not read.
 const MAX_STATUS: u64 = 64 << 20;
 
-/// What the layer of `found` is put on, for each of `architectures`.
-pub(super) fn parents(
-    session: &Session,
-    found: &Found,
-    options: &Options,
-    architectures: &[String],
-) -> Result<Vec<Parent>, Error> {
-    let below = found.parent.as_deref().unwrap_or(found);
-    let mut options = options.clone();
-    options.origin.architectures = architectures.to_vec();
-    if below.recipe.from.is_none() {
-        return of_packages(session, below, &options);
-    }
-    let is_default = found.recipe.layer.as_ref().is_none_or(|layer| layer.parent.is_none());
-    let stands_in = is_default && found.recipe.from.is_none() && options.from.is_none();
-    if stands_in && options.origin.distro.is_some() {
-        return stand_in(session, &options, &below.name, "`--distro` asks for packages");
-    }
-    match of_image(session, below, &options) {
-        Err(Error::Image(error)) if stands_in && !session.interrupt.is_set() && is_unreachable(&error) => {
-            stand_in(session, &options, &below.name, &crate::files::chain(error))
+/// What a layer is put on, for each architecture.
+#[derive(Debug, Default)]
+pub(super) struct Below {
+    pub(super) parents: Vec<Parent>,
+    /// The packages of the parents' roots; none where no root is needed, or it is that of an image.
+    pub(super) packages: Vec<Package>,
+    /// Those that the layer adds.
+    pub(super) added: Vec<Package>,
+    /// Those that run programs of foreign architectures.
+    pub(super) tools: Vec<Package>,
+}
+
+/// Who asks for parents.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) session: &'a Session,
+    pub(super) found: &'a Found,
+    /// With the architectures that are asked for.
+    pub(super) options: &'a Options,
+    /// Whether programs will run in the parents' roots.
+    pub(super) runs_programs: bool,
+}
+
+impl Asked<'_> {
+    /// What the layer is put on.
+    pub(super) fn below(&self) -> Result<Below, Error> {
+        let Asked { session, found, options, .. } = *self;
+        let below = found.parent.as_deref().unwrap_or(found);
+        if below.recipe.from.is_none() {
+            return self.of_packages(below);
         }
-        other => other,
+        let is_default = found.recipe.layer.as_ref().is_none_or(|layer| layer.parent.is_none());
+        let stands_in = is_default && found.recipe.from.is_none() && options.from.is_none();
+        if stands_in && options.origin.distro.is_some() {
+            return self.stand_in(&below.name, "`--distro` asks for packages");
+        }
+        match self.of_image(below) {
+            Err(Error::Image(error))
+                if stands_in && !session.interrupt.is_set() && is_unreachable(&error) =>
+            {
+                self.stand_in(&below.name, &crate::files::chain(error))
+            }
+            other => other,
+        }
     }
+
+    fn stand_in(&self, name: &str, why: &str) -> Result<Below, Error> {
+        let message = format!("the layer is put on `{FOUNDATION}` in place of `{name}`: {why}");
+        self.session.events.event(Event::Warning { message });
+        self.of_packages(&find(FOUNDATION)?)
+    }
+
+    /// Of a recipe that is made of packages, nothing has to be built to know them.
+    fn of_packages(&self, below: &Found) -> Result<Below, Error> {
+        let origin = &self.options.origin;
+        let plan = Plan::new(below, origin)?;
+        let lock = Resolver::new(self.session, &plan, origin)?.lock()?;
+        let parent = |architecture: &String| {
+            let packages = lock.root(architecture);
+            let mut hasher = Hasher::new();
+            hasher.update(lock.request.to_string().as_bytes());
+            packages.iter().for_each(|package| hasher.update(package.sha256.to_string().as_bytes()));
+            let versions = packages.iter().map(|package| (package.name.as_str(), package.version.as_str()));
+            let mut parent = describe(architecture, &below.name, hasher.finish(), versions);
+            parent.distro = Some(format!("{} {}", plan.distro, plan.suite));
+            parent
+        };
+        let parents = plan.architectures.iter().map(parent).collect();
+        if !self.runs_programs {
+            return Ok(Below { parents, ..Below::default() });
+        }
+        let added = self.added(below, &lock)?;
+        let Lock { mut packages, tools, .. } = lock;
+        packages.sort_by(|a, b| (&a.root, a.order).cmp(&(&b.root, b.order)));
+        Ok(Below { parents, packages, added, tools })
+    }
+
+    /// The packages that the layer adds to those of its parent, which have to stay what they are.
+    fn added(&self, below: &Found, lock: &Lock) -> Result<Vec<Package>, Error> {
+        if !self.found.recipe.steps.iter().any(|step| matches!(step, Step::Packages(_))) {
+            return Ok(Vec::new());
+        }
+        let both = with_packages(below, self.found)?;
+        let plan = Plan::new(&both, &self.options.origin)?;
+        let mut whole = Resolver::new(self.session, &plan, &self.options.origin)?.lock()?.packages;
+        for package in &lock.packages {
+            let is_this = |other: &Package| (&other.root, &other.name) == (&package.root, &package.name);
+            let found = whole.iter().position(is_this).map(|place| whole.swap_remove(place));
+            if found.is_none_or(|found| found.sha256 != package.sha256) {
+                let (package, version) = (package.name.clone(), package.version.clone());
+                return Err(Error::ParentPackage { package, version, parent: below.name.clone() });
+            }
+        }
+        whole.sort_by(|a, b| (&a.root, a.order).cmp(&(&b.root, b.order)));
+        Ok(whole)
+    }
+
+    fn of_image(&self, below: &Found) -> Result<Below, Error> {
+        let Asked { session, found, options, .. } = *self;
+        let name = options.from.clone().or_else(|| below.recipe.from.clone()).unwrap_or_default();
+        if found.recipe.steps.iter().any(|step| matches!(step, Step::Packages(_))) {
+            return Err(Error::PackagesOnImage { parent: name });
+        }
+        let Some(base) = ImageBase::of(session, below, options)? else { return Ok(Below::default()) };
+        let mut parents = Vec::new();
+        base.each(|architecture, _, image, mut flattened| {
+            let folder = Scratch::new(&session.cache.root().join("build"), architecture)?;
+            let root = Root::open(folder.path(), Links::Refuse)?;
+            flattened.unpack(&root, session.interrupt.flag())?;
+            let status = EntryPath::parse(b"var/lib/dpkg/status").map_err(tree::Error::from)?;
+            let status = root.read(&status, MAX_STATUS)?.unwrap_or_default();
+            let status = String::from_utf8_lossy(&status).into_owned();
+            parents.push(describe(architecture, &name, image.descriptor.digest, installed(&status)));
+            drop(root);
+            Ok(folder.close()?)
+        })?;
+        let tools = if self.runs_programs { self.tools(&parents)? } else { Vec::new() };
+        Ok(Below { parents, tools, ..Below::default() })
+    }
+
+    /// The packages that run programs of foreign architectures on this machine.
+    fn tools(&self, parents: &[Parent]) -> Result<Vec<Package>, Error> {
+        if parents.iter().all(|parent| parent.architecture == machine_architecture()) {
+            return Ok(Vec::new());
+        }
+        let plan = Plan::new(self.found, &self.options.origin)?;
+        Resolver::new(self.session, &plan, &self.options.origin)?.tools()
+    }
+}
+
+/// The recipe `below` with the packages and archives of `found` as well.
+pub(super) fn with_packages(below: &Found, found: &Found) -> Result<Found, Error> {
+    let mut recipe = found.recipe.clone();
+    // The folder of a recipe beside us has no name.
+    let folder = Path::new(".").join(found.folder());
+    recipe.start_from(&std::path::absolute(&folder).map_err(Error::io("find", &folder))?);
+    let mut both = below.clone();
+    let packages = recipe.steps.into_iter().filter(|step| matches!(step, Step::Packages(_)));
+    both.recipe.steps.extend(packages);
+    both.recipe.distros.extend(recipe.distros);
+    Ok(both)
 }
 
 impl Parent {
@@ -66,117 +189,21 @@ fn is_unreachable(error: &image::Error) -> bool {
     )
 }
 
-fn stand_in(session: &Session, options: &Options, name: &str, why: &str) -> Result<Vec<Parent>, Error> {
-    let message = format!("the layer is put on `{FOUNDATION}` in place of `{name}`: {why}");
-    session.events.event(Event::Warning { message });
-    of_packages(session, &find(FOUNDATION)?, options)
-}
-
-/// Of a recipe that is made of packages, nothing has to be built to know them.
-fn of_packages(session: &Session, below: &Found, options: &Options) -> Result<Vec<Parent>, Error> {
-    let plan = Plan::new(below, &options.origin)?;
-    let lock = Resolver::new(session, &plan, &options.origin)?.lock()?;
-    let parent = |architecture: &String| {
-        let packages = lock.root(architecture);
-        let mut hasher = Hasher::new();
-        hasher.update(lock.request.to_string().as_bytes());
-        packages.iter().for_each(|package| hasher.update(package.sha256.to_string().as_bytes()));
-        let versions = packages.iter().map(|package| (package.name.as_str(), package.version.as_str()));
-        let mut parent = describe(architecture, &below.name, hasher.finish(), versions);
-        parent.distro = Some(format!("{} {}", plan.distro, plan.suite));
-        parent
-    };
-    Ok(plan.architectures.iter().map(parent).collect())
-}
-
-fn of_image(session: &Session, below: &Found, options: &Options) -> Result<Vec<Parent>, Error> {
-    let Some(base) = ImageBase::of(session, below, options)? else { return Ok(Vec::new()) };
-    let name = options.from.clone().or_else(|| below.recipe.from.clone()).unwrap_or_default();
-    let mut parents = Vec::new();
-    base.each(|architecture, _, image, mut flattened| {
-        let folder = Scratch::new(&session.cache.root().join("build"), architecture)?;
-        let root = Root::open(folder.path(), Links::Refuse)?;
-        flattened.unpack(&root, session.interrupt.flag())?;
-        let status = EntryPath::parse(b"var/lib/dpkg/status").map_err(tree::Error::from)?;
-        let status = root.read(&status, MAX_STATUS)?.unwrap_or_default();
-        let status = String::from_utf8_lossy(&status).into_owned();
-        parents.push(describe(architecture, &name, image.descriptor.digest, installed(&status)));
-        drop(root);
-        Ok(folder.close()?)
-    })?;
-    Ok(parents)
-}
-
-/// The packages in dpkg's database.
-fn installed(status: &str) -> impl Iterator<Item = (&str, &str)> {
-    status.split("\n\n").filter_map(|paragraph| {
-        let field = |name: &str| {
-            paragraph.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-        };
-        field("Status").filter(|status| status.ends_with(" installed"))?;
-        Some((field("Package")?, field("Version")?))
-    })
-}
-
 fn describe<'p>(
     architecture: &str,
     name: &str,
     digest: Digest,
     packages: impl Iterator<Item = (&'p str, &'p str)>,
 ) -> Parent {
-    let mut parent = Parent {
+    let Interpreters { python, glibc, node, node_abi } = Interpreters::of_packages(packages);
+    Parent {
         architecture: architecture.to_owned(),
         name: name.to_owned(),
         distro: None,
         digest,
-        python: None,
-        glibc: None,
-        node: None,
-        node_abi: None,
-    };
-    for (package, version) in packages {
-        let version = upstream(version);
-        match package {
-            "python3" => parent.python = minor(version),
-            "libc6" => parent.glibc = minor(version),
-            "nodejs" => parent.node = Some(version.to_owned()),
-            // Debian names the library for the interface.
-            _ => {
-                if let Some(Ok(abi)) = package.strip_prefix("libnode").map(str::parse) {
-                    parent.node_abi = Some(abi);
-                }
-            }
-        }
-    }
-    parent
-}
-
-/// A package's version as those upstream know it: without epoch, revision and `+dfsg`.
-fn upstream(version: &str) -> &str {
-    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    version.split(['-', '+', '~']).next().unwrap_or(version)
-}
-
-/// The first two numbers.
-fn minor(version: &str) -> Option<String> {
-    let mut numbers = version.split('.');
-    Some(format!("{}.{}", numbers.next()?, numbers.next()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interpreters_are_read_from_the_packages() {
-        let status = "Package: python3\nStatus: install ok installed\nVersion: 3.13.5-1\n\n\
-                      Package: libc6\nStatus: install ok installed\nVersion: 2.41-12+deb13u1\n\n\
-                      Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\
-                      Package: libnode115\nStatus: install ok installed\nVersion: 20.19.2+dfsg-1\n\n\
-                      Package: nodejs\nStatus: install ok installed\nVersion: 1:20.19.2+dfsg-1\n";
-        assert_eq!(installed(status).count(), 4);
-        let parent = describe("amd64", "p", Digest::of(b""), installed(status));
-        assert_eq!((parent.python.as_deref(), parent.glibc.as_deref()), (Some("3.13"), Some("2.41")));
-        assert_eq!((parent.node.as_deref(), parent.node_abi), (Some("20.19.2"), Some(115)));
+        python,
+        glibc,
+        node,
+        node_abi,
     }
 }

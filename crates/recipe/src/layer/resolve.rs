@@ -16,17 +16,12 @@ use crate::format::PythonFile;
 /// The newest glibc that uv knows platforms of.
 const NEWEST_GLIBC: u32 = 40;
 
-/// Resolves `inputs` for `parents`, with `tools`; all archives are in the cache then.
-pub(super) fn resolve(
-    recipe: &str,
-    inputs: &Inputs<'_>,
-    parents: Vec<Parent>,
-    tools: &Tools<'_>,
-) -> Result<LayerLock, Error> {
-    let request = inputs.request(&parents);
-    let wheels = if inputs.python.is_empty() { Vec::new() } else { wheels(inputs, &parents, tools)? };
-    let npm = packages(inputs, &parents)?;
-    let mut lock = LayerLock { wheels, npm, ..LayerLock::empty(recipe, request, parents) };
+/// Resolves `inputs` for the parents in `lock`, with `tools`; all archives are in the cache then.
+pub(super) fn resolve(inputs: &Inputs<'_>, lock: LayerLock, tools: &Tools<'_>) -> Result<LayerLock, Error> {
+    let parents = &lock.parents;
+    let wheels = if inputs.python.is_empty() { Vec::new() } else { wheels(inputs, parents, tools)? };
+    let npm = packages(inputs, parents)?;
+    let mut lock = LayerLock { wheels, npm, ..lock };
     fetch::wheels(&lock, tools)?;
     fetch::npm(&mut lock, inputs, tools)?;
     Ok(lock)
@@ -63,6 +58,8 @@ fn wheels(inputs: &Inputs<'_>, parents: &[Parent], tools: &Tools<'_>) -> Result<
 /// Requirements where uv finds them.
 struct Sources {
     paths: Vec<String>,
+    /// The packages that are built from their source.
+    from_source: Vec<String>,
     /// Whether locks say everything, so that nothing must be added.
     complete: bool,
 }
@@ -79,7 +76,7 @@ impl Sources {
             paths.push(tools.give(&format!("python-{index}.txt"), &text)?);
         }
         let complete = inputs.python.iter().all(|python| python.kind != PythonFile::Requirements);
-        Ok(Self { paths, complete })
+        Ok(Self { paths, from_source: inputs.built(), complete })
     }
 
     /// What uv makes of them for one target.
@@ -111,6 +108,9 @@ impl Sources {
             "--output-file",
             &output_file,
         ];
+        for name in &self.from_source {
+            arguments.extend(["--no-binary", name]);
+        }
         if self.complete {
             arguments.push("--no-deps");
         }
@@ -118,17 +118,17 @@ impl Sources {
         tools.uv("resolve Python packages with uv", &arguments)?;
         let path = tools.outside(&output);
         let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        Ok(read_lock(&output, &text, target)?)
+        Ok(read_lock(&output, &text, target, &self.from_source)?)
     }
 }
 
 /// The requirements that a `pylock.toml` comes to, with its markers and hashes.
-fn of_pylock(python: &Python) -> Result<String, Error> {
+fn of_pylock(python: &Python<'_>) -> Result<String, Error> {
     Ok(deps::python::requirements_of_lock(&python.name, &python.text)?)
 }
 
 /// The same for a `uv.lock`, by uv.
-fn of_uv_lock(index: usize, python: &Python, tools: &Tools<'_>) -> Result<String, Error> {
+fn of_uv_lock(index: usize, python: &Python<'_>, tools: &Tools<'_>) -> Result<String, Error> {
     let folder = format!("project-{index}");
     tools.give(&format!("{folder}/uv.lock"), &python.text)?;
     tools.give(&format!("{folder}/pyproject.toml"), python.project.as_deref().unwrap_or_default())?;
@@ -155,6 +155,15 @@ fn of_uv_lock(index: usize, python: &Python, tools: &Tools<'_>) -> Result<String
     std::fs::read_to_string(&path).map_err(Error::io("read", &path))
 }
 
+/// Makes what the package `itself` needs its own: npm does so with packages that are installed for everybody.
+fn put_inside(selected: &mut Vec<npm::Selected>, itself: &npm::Selected) {
+    for package in &mut *selected {
+        package.place = format!("{}/{}", itself.place, package.place);
+        package.direct = false;
+    }
+    selected.push(itself.clone());
+}
+
 /// The packages of Node.js for all parents, each once.
 fn packages(inputs: &Inputs<'_>, parents: &[Parent]) -> Result<Vec<Npm>, Error> {
     let mut packages: BTreeMap<(usize, String), Npm> = BTreeMap::new();
@@ -164,7 +173,11 @@ fn packages(inputs: &Inputs<'_>, parents: &[Parent]) -> Result<Vec<Npm>, Error> 
                 return Err(Error::NoInterpreter { parent: parent.name.clone(), what: "Node.js" });
             }
             let target = npm::Target { architecture: parent.architecture.clone() };
-            for package in node.lock.select(&target, &node.step.without_scripts)? {
+            let mut selected = node.lock.select(&target, &node.step.allowed())?;
+            if let Some(itself) = &node.itself {
+                put_inside(&mut selected, &itself.package);
+            }
+            for package in selected {
                 let key = (step, package.place.clone());
                 let npm = packages.entry(key).or_insert(Npm {
                     step,

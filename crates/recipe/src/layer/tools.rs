@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cache::Digest;
 use deps::Files;
-use deps::python::{Requested, Scheme};
+use deps::python::{Requested, Scheme, WheelName};
 use sandbox::{Network, Sandbox, Stdio};
 use tree::{Links, Root};
 
@@ -65,13 +65,13 @@ impl<'a> Tools<'a> {
         self.exchange.join(name)
     }
 
-    /// Puts a text where the tools find it as `name` in [`EXCHANGE`].
-    pub(super) fn give(&self, name: &str, text: &str) -> Result<String, Error> {
+    /// Puts a file where the tools find it as `name` in [`EXCHANGE`].
+    pub(super) fn give(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<String, Error> {
         let path = self.outside(name);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
-        std::fs::write(&path, text).map_err(Error::io("write", &path))?;
+        std::fs::write(&path, contents).map_err(Error::io("write", &path))?;
         Ok(format!("{EXCHANGE}/{name}"))
     }
 
@@ -155,54 +155,59 @@ impl<'a> Tools<'a> {
         Ok(deps::python::install(file, contents, &scheme, Requested::ByName, &mut Files::new(&root, 0))?)
     }
 
-    /// Has pip fetch the wheels that the cache does not have.
+    /// Has pip fetch the wheels and sources that the cache does not have.
     pub(super) fn fetch_wheels(&self, wheels: &[WantedWheel<'_>], python: (u32, u32)) -> Result<(), Error> {
         let cache = &self.session.cache;
-        let mut missing = Vec::new();
+        let (mut missing, mut sources) = (Vec::new(), Vec::new());
         for wheel in wheels {
             if !cache.contains(&wheel.sha256)? {
-                missing.push(wheel);
+                if WheelName::parse(wheel.file).is_some() { &mut missing } else { &mut sources }.push(wheel);
             }
+        }
+        for source in sources {
+            // pip asks the package what it needs, and runs its code for that.
+            self.download(&[source], &["--no-binary", source.name])?;
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let line = |wheel: &&WantedWheel<'_>| {
-            format!("{}=={} --hash=sha256:{}\n", wheel.name, wheel.version, wheel.sha256)
-        };
-        let list = self.give("wheels.txt", &missing.iter().map(line).collect::<String>())?;
-        let names = || missing.iter().filter_map(|wheel| deps::python::WheelName::parse(wheel.file));
+        let names = || missing.iter().filter_map(|wheel| WheelName::parse(wheel.file));
         let platforms: Vec<String> = names().flat_map(|name| name.platforms).collect();
         let abis: Vec<String> = names().flat_map(|name| name.abis).collect();
         let version = format!("{}.{}", python.0, python.1);
-        let mut argv = vec![
+        let mut options =
+            vec!["--only-binary", ":all:", "--implementation", "cp", "--python-version", &version];
+        for platform in &platforms {
+            options.extend(["--platform", platform]);
+        }
+        for abi in &abis {
+            options.extend(["--abi", abi]);
+        }
+        self.download(&missing, &options)
+    }
+
+    /// Has pip fetch `files`, by their hashes.
+    fn download(&self, files: &[&WantedWheel<'_>], options: &[&str]) -> Result<(), Error> {
+        let line = |wheel: &&WantedWheel<'_>| {
+            format!("{}=={} --hash=sha256:{}\n", wheel.name, wheel.version, wheel.sha256)
+        };
+        let list = self.give("wheels.txt", files.iter().map(line).collect::<String>())?;
+        let fixed = [
             "pip",
             "download",
             "--quiet",
             "--no-deps",
             "--require-hashes",
             "--no-cache-dir",
-            "--only-binary",
-            ":all:",
             "--disable-pip-version-check",
-            "--implementation",
-            "cp",
-            "--python-version",
-            &version,
             "--dest",
             "/exchange/wheels",
             "--requirement",
             &list,
         ];
-        for platform in &platforms {
-            argv.extend(["--platform", platform]);
-        }
-        for abi in &abis {
-            argv.extend(["--abi", abi]);
-        }
-        self.run("fetch Python packages with pip", &argv, &[])?;
-        for wheel in missing {
-            keep(self.session, &self.outside("wheels").join(wheel.file), wheel.file, Some(wheel.sha256))?;
+        self.run("fetch Python packages with pip", &[&fixed, options].concat(), &[])?;
+        for file in files {
+            keep(self.session, &self.outside("wheels").join(file.file), file.file, Some(file.sha256))?;
         }
         Ok(())
     }
