@@ -10,6 +10,7 @@
 //!   [`Proxy`] stands between a client and such a server; a [`Relay`] before any server, with a [`Trouble`] for any request;
 //!   a [`Script`] answers as a test says.
 //! * [`Registry`] is Debian's `docker-registry`, with accounts, a [`Certificate`] or a [`TokenServer`] on request.
+//! * [`WheelBuilder`] makes a wheel, and [`TarBuilder`] a tar, well formed or hostile.
 //! * [`MachineEmulation`] sets what the machine itself knows of the other architecture.
 //! * [`TinySite`] is a small archive that is served, with a [`toolbox`] of programs for roots made of it.
 //! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
@@ -42,6 +43,7 @@ mod tiny;
 mod token;
 mod tool;
 mod user;
+mod wheel;
 
 pub use archive::{
     ArchiveBuilder, MachineArchive, MirrorSubset, Package, SignatureForm, SigningKey, SuiteBuilder,
@@ -63,3 +65,4 @@ pub use tiny::{TinySite, machine_architecture, toolbox};
 pub use token::TokenServer;
 pub use tool::{output, run, tool, validator};
 pub use user::TestUser;
+pub use wheel::WheelBuilder;

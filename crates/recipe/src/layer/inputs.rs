@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use cache::{Digest, Hasher};
-use deps::npm::PackageLock;
+use deps::npm::{PackageLock, PnpmLock};
+use deps::python::{check_uv_lock, requirements_of_lock};
 
 use super::lock::{FORMAT, Parent};
+use super::requirements::{self, Requirements};
 use crate::Error;
 use crate::find::Found;
 use crate::format::{NodeStep, PythonFile, Step};
@@ -25,11 +27,22 @@ pub(super) struct Python {
 #[derive(Debug)]
 pub(super) struct Node<'f> {
     pub(super) step: &'f NodeStep,
-    pub(super) lock: PackageLock,
+    pub(super) lock: NodeLock,
     /// npm's configuration beside the lock.
     pub(super) npmrc: Option<String>,
-    manifest: String,
-    text: String,
+    /// The `package.json`.
+    pub(super) manifest: String,
+    /// The lock as it is written.
+    pub(super) text: String,
+}
+
+/// What says which packages of Node.js there are.
+#[derive(Debug)]
+pub(super) enum NodeLock {
+    /// A `package-lock.json`.
+    Npm(PackageLock),
+    /// A `pnpm-lock.yaml`, with pnpm's `pnpm-workspace.yaml` beside it.
+    Pnpm { lock: PnpmLock, settings: Option<String> },
 }
 
 /// All of it.
@@ -50,7 +63,14 @@ impl<'f> Inputs<'f> {
                 _ => {}
             }
         }
+        requirements::check_conflicts(&inputs.requirements()?)?;
         Ok(inputs)
+    }
+
+    /// What requirements say, each file for itself.
+    fn requirements(&self) -> Result<Vec<Requirements>, Error> {
+        let files = self.python.iter().filter(|python| python.kind == PythonFile::Requirements);
+        files.map(|python| Requirements::parse(&python.name, &python.text)).collect()
     }
 
     /// A digest of what is asked for: these files, and what they are for.
@@ -72,14 +92,17 @@ impl<'f> Inputs<'f> {
             add(&format!("{} {:?}", node.step.into(), node.step.without_scripts));
             add(&node.manifest);
             add(&node.text);
+            if let NodeLock::Pnpm { settings, .. } = &node.lock {
+                add(settings.as_deref().unwrap_or_default());
+            }
         }
         hasher.finish()
     }
 
     /// The names of the Python packages that requirements name themselves.
-    pub(super) fn requested(&self) -> Vec<String> {
-        let requirements = self.python.iter().filter(|python| python.kind == PythonFile::Requirements);
-        requirements.flat_map(|python| lines(&python.text)).filter_map(|(_, line)| name_of(&line)).collect()
+    pub(super) fn requested(&self) -> Result<Vec<String>, Error> {
+        let named = self.requirements()?.into_iter().flat_map(|file| file.lines);
+        Ok(named.map(|requirement| requirement.name).collect())
     }
 }
 
@@ -92,8 +115,10 @@ impl Python {
             PythonFile::UvLock => Some(found.read(&file.with_file_name("pyproject.toml"))?.1),
             _ => None,
         };
-        if kind == PythonFile::Requirements {
-            check_requirements(&name, &text)?;
+        match kind {
+            PythonFile::Requirements => drop(Requirements::parse(&name, &text)?),
+            PythonFile::Pylock => drop(requirements_of_lock(&name, &text)?),
+            PythonFile::UvLock => check_uv_lock(&name, &text)?,
         }
         Ok(Self { kind, name, text, project })
     }
@@ -102,97 +127,20 @@ impl Python {
 impl<'f> Node<'f> {
     fn read(found: &Found, step: &'f NodeStep) -> Result<Self, Error> {
         let (_, manifest) = found.read(&step.folder.join("package.json"))?;
-        let (name, text) = found.read(&step.folder.join("package-lock.json"))?;
-        let npmrc = found.path.as_ref().and_then(|_| found.read(&step.folder.join(".npmrc")).ok());
-        let lock = PackageLock::parse(&name, &text, &manifest)?;
-        Ok(Self { step, lock, npmrc: npmrc.map(|(_, text)| text), manifest, text })
-    }
-}
-
-/// Every requirement has its version, and nothing else is said: where packages come from is pip's own configuration, which
-/// is not in a layer.
-fn check_requirements(name: &str, text: &str) -> Result<(), Error> {
-    for (number, line) in lines(text) {
-        let wrong = |message: &str| Error::Requirement {
-            path: name.into(),
-            line: number,
-            message: format!("`{line}`: {message}"),
-        };
-        if line.starts_with('-') {
-            return Err(wrong(
-                "options belong to pip's own configuration, other files to steps of their own",
-            ));
-        }
-        let requirement = line.split(" --hash").next().unwrap_or(&line);
-        let requirement = requirement.split(';').next().unwrap_or(requirement);
-        if requirement.contains(" @ ") || requirement.contains("://") {
-            return Err(wrong("packages come from an index: name a release, such as `name==1.0`"));
-        }
-        let pinned = requirement.split_once("==").map(|(_, version)| version.trim_start_matches('=').trim());
-        if pinned.is_none_or(|version| version.is_empty() || version.contains(['*', ',', ' '])) {
-            return Err(wrong("it has no version of its own: say `name==VERSION`"));
-        }
-        if name_of(&line).is_none() {
-            return Err(wrong("it does not begin with a name"));
-        }
-    }
-    Ok(())
-}
-
-/// The lines that say something, each with its number from 1; continued ones as one.
-fn lines(text: &str) -> Vec<(usize, String)> {
-    let mut lines: Vec<(usize, String)> = Vec::new();
-    let mut continued = false;
-    for (line, number) in text.lines().zip(1..) {
-        let comment = line.find(" #").or_else(|| line.trim_start().starts_with('#').then_some(0));
-        let line = line[..comment.unwrap_or(line.len())].trim();
-        let (said, goes_on) = match line.strip_suffix('\\') {
-            Some(said) => (said.trim(), true),
-            None => (line, false),
-        };
-        match lines.last_mut() {
-            Some((_, last)) if continued => {
-                last.push(' ');
-                last.push_str(said);
+        let optional =
+            |name: &str| found.path.as_ref().and_then(|_| found.read(&step.folder.join(name)).ok());
+        let npmrc = optional(".npmrc");
+        if let Some((name, text)) = optional("pnpm-lock.yaml") {
+            if let Some((other, _)) = optional("package-lock.json") {
+                return Err(Error::TwoLocks { first: other.into(), second: name.into() });
             }
-            _ if said.is_empty() => {}
-            _ => lines.push((number, said.to_owned())),
+            let lock = PnpmLock::parse(&name, &text, &manifest)?;
+            let settings = optional("pnpm-workspace.yaml").map(|(_, text)| text);
+            let lock = NodeLock::Pnpm { lock, settings };
+            return Ok(Self { step, lock, npmrc: npmrc.map(|(_, text)| text), manifest, text });
         }
-        continued = goes_on;
-    }
-    lines
-}
-
-/// The project that a requirement names, in its one spelling.
-fn name_of(line: &str) -> Option<String> {
-    let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(line.len());
-    let name = &line[..end];
-    let sound = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    sound.then(|| deps::python::normalized(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requirements_are_pinned_and_nothing_else() {
-        let good = "# one\nA_b[x]==1.0 # two\nc == 2 ; python_version > '3' \\\n  --hash=sha256:00 \\\n  --hash=sha256:11\n";
-        check_requirements("r.txt", good).expect("requirements");
-        let names: Vec<_> = lines(good).iter().filter_map(|(_, line)| name_of(line)).collect();
-        assert_eq!(names, ["a-b", "c"]);
-        let cases = [
-            ("no version", "\nrequests\n", "r.txt:2: `requests`"),
-            ("a range", "a>=1\n", "r.txt:1: `a>=1`"),
-            ("two bounds", "a==1,<2\n", "r.txt:1"),
-            ("any of some", "a==1.*\n", "r.txt:1"),
-            ("an address", "a==1\na @ https://example.org/a.whl\n", "r.txt:2: `a @"),
-            ("an index", "--index-url https://example.org\n", "pip's own configuration"),
-            ("another file", "-r b.txt\n", "pip's own configuration"),
-        ];
-        for (summary, text, words) in cases {
-            let message = check_requirements("r.txt", text).expect_err(summary).to_string();
-            assert!(message.contains(words), "{summary}: {message}");
-        }
+        let (name, text) = found.read(&step.folder.join("package-lock.json"))?;
+        let lock = NodeLock::Npm(PackageLock::parse(&name, &text, &manifest)?);
+        Ok(Self { step, lock, npmrc: npmrc.map(|(_, text)| text), manifest, text })
     }
 }

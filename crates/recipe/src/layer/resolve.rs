@@ -1,15 +1,16 @@
 //! From what the steps name to a lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cache::Digest;
 use deps::npm;
-use deps::python::{Locked, Target, read_lock};
+use deps::python::{Locked, Target, read_lock, requirements_of_lock};
 
-use super::inputs::{Inputs, Python};
+use super::inputs::{Inputs, NodeLock, Python};
 use super::lock::{LayerLock, Npm, Parent, Wheel};
+use super::requirements::Requirements;
 use super::tools::{EXCHANGE, Tools};
-use super::{fetch, target_of};
+use super::{fetch, pnpm, target_of};
 use crate::Error;
 use crate::format::PythonFile;
 
@@ -25,17 +26,18 @@ pub(super) fn resolve(
 ) -> Result<LayerLock, Error> {
     let request = inputs.request(&parents);
     let wheels = if inputs.python.is_empty() { Vec::new() } else { wheels(inputs, &parents, tools)? };
-    let npm = packages(inputs, &parents)?;
+    let npm = packages(inputs, &parents, tools)?;
     let mut lock = LayerLock { wheels, npm, ..LayerLock::empty(recipe, request, parents) };
     fetch::wheels(&lock, tools)?;
     fetch::npm(&mut lock, inputs, tools)?;
+    pnpm::complete(&mut lock, inputs, &tools.session().cache)?;
     Ok(lock)
 }
 
 /// The wheels for all parents, each once.
 fn wheels(inputs: &Inputs<'_>, parents: &[Parent], tools: &Tools<'_>) -> Result<Vec<Wheel>, Error> {
     let sources = Sources::give(inputs, tools)?;
-    let requested = inputs.requested();
+    let requested = inputs.requested()?;
     let mut wheels: BTreeMap<Locked, Vec<String>> = BTreeMap::new();
     for parent in parents {
         let target = target_of(parent)?;
@@ -45,12 +47,16 @@ fn wheels(inputs: &Inputs<'_>, parents: &[Parent], tools: &Tools<'_>) -> Result<
     }
     let wheel = |(locked, architectures): (Locked, Vec<String>)| {
         let sha256: Result<Digest, _> = locked.sha256.parse();
+        let sha256 = sha256.map_err(|_| deps::Error::Integrity {
+            package: locked.name.clone(),
+            expected: format!("a SHA-256 and not `{}`", locked.sha256),
+        })?;
+        if sources.allowed.get(&locked.name).is_some_and(|allowed| !allowed.contains(&sha256)) {
+            return Err(Error::OtherHash { package: locked.name, file: locked.file, found: sha256 });
+        }
         Ok(Wheel {
             requested: requested.contains(&locked.name),
-            sha256: sha256.map_err(|_| deps::Error::Integrity {
-                package: locked.name.clone(),
-                expected: format!("a SHA-256 and not `{}`", locked.sha256),
-            })?,
+            sha256,
             name: locked.name,
             version: locked.version,
             file: locked.file,
@@ -63,23 +69,26 @@ fn wheels(inputs: &Inputs<'_>, parents: &[Parent], tools: &Tools<'_>) -> Result<
 /// Requirements where uv finds them.
 struct Sources {
     paths: Vec<String>,
+    /// The digests that wheels may have, of projects for which any are given. uv does not look at them when it resolves.
+    allowed: BTreeMap<String, BTreeSet<Digest>>,
     /// Whether locks say everything, so that nothing must be added.
     complete: bool,
 }
 
 impl Sources {
     fn give(inputs: &Inputs<'_>, tools: &Tools<'_>) -> Result<Self, Error> {
-        let mut paths = Vec::new();
+        let (mut paths, mut allowed) = (Vec::new(), BTreeMap::new());
         for (index, python) in inputs.python.iter().enumerate() {
             let text = match python.kind {
                 PythonFile::Requirements => python.text.clone(),
-                PythonFile::Pylock => of_pylock(python)?,
+                PythonFile::Pylock => requirements_of_lock(&python.name, &python.text)?,
                 PythonFile::UvLock => of_uv_lock(index, python, tools)?,
             };
+            Requirements::parse(&python.name, &text)?.allow(&mut allowed);
             paths.push(tools.give(&format!("python-{index}.txt"), &text)?);
         }
         let complete = inputs.python.iter().all(|python| python.kind != PythonFile::Requirements);
-        Ok(Self { paths, complete })
+        Ok(Self { paths, allowed, complete })
     }
 
     /// What uv makes of them for one target.
@@ -122,12 +131,7 @@ impl Sources {
     }
 }
 
-/// The requirements that a `pylock.toml` comes to, with its markers and hashes.
-fn of_pylock(python: &Python) -> Result<String, Error> {
-    Ok(deps::python::requirements_of_lock(&python.name, &python.text)?)
-}
-
-/// The same for a `uv.lock`, by uv.
+/// The requirements that a `uv.lock` comes to, with its markers and hashes, by uv.
 fn of_uv_lock(index: usize, python: &Python, tools: &Tools<'_>) -> Result<String, Error> {
     let folder = format!("project-{index}");
     tools.give(&format!("{folder}/uv.lock"), &python.text)?;
@@ -156,7 +160,7 @@ fn of_uv_lock(index: usize, python: &Python, tools: &Tools<'_>) -> Result<String
 }
 
 /// The packages of Node.js for all parents, each once.
-fn packages(inputs: &Inputs<'_>, parents: &[Parent]) -> Result<Vec<Npm>, Error> {
+fn packages(inputs: &Inputs<'_>, parents: &[Parent], tools: &Tools<'_>) -> Result<Vec<Npm>, Error> {
     let mut packages: BTreeMap<(usize, String), Npm> = BTreeMap::new();
     for (step, node) in inputs.node.iter().enumerate() {
         for parent in parents {
@@ -164,7 +168,13 @@ fn packages(inputs: &Inputs<'_>, parents: &[Parent]) -> Result<Vec<Npm>, Error> 
                 return Err(Error::NoInterpreter { parent: parent.name.clone(), what: "Node.js" });
             }
             let target = npm::Target { architecture: parent.architecture.clone() };
-            for package in node.lock.select(&target, &node.step.without_scripts)? {
+            let selected = match &node.lock {
+                NodeLock::Npm(lock) => lock.select(&target, &node.step.without_scripts)?,
+                NodeLock::Pnpm { lock, settings } => {
+                    lock.select(&target, &pnpm::places(step, node, settings.as_deref(), &target, tools)?)?
+                }
+            };
+            for package in selected {
                 let key = (step, package.place.clone());
                 let npm = packages.entry(key).or_insert(Npm {
                     step,
