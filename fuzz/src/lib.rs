@@ -6,6 +6,7 @@
 //! Two harnesses share the [`TARGETS`]: libFuzzer (`targets/`, feature `libfuzzer`) finds its way by coverage;
 //! [`mutate::Mutator`] makes a seeded, repeatable sample of damaged inputs for `cargo test`.
 
+pub mod deps;
 pub mod flows;
 pub mod headers;
 pub mod images;
@@ -45,5 +46,8 @@ pub const TARGETS: &[Target] = &[
         seeds: flows::manifest_seeds,
         words: flows::MANIFEST_WORDS,
     },
+    Target { name: "wheel", run: deps::wheel, seeds: deps::wheels, words: deps::WHEEL_WORDS },
+    Target { name: "npm", run: deps::npm, seeds: deps::npm_archives, words: deps::NPM_WORDS },
+    Target { name: "locks", run: deps::locks_of_packages, seeds: deps::locks, words: deps::LOCK_WORDS },
     Target { name: "packets", run: flows::packets, seeds: flows::packet_seeds, words: flows::PACKET_WORDS },
 ];

@@ -119,6 +119,12 @@ fn seeds_are_accepted() {
     for seed in seeds("flatten").iter().take(1) {
         assert!(ovmlayer_fuzz::images::flattened_accepts(seed), "a layer over another one");
     }
+    for seed in seeds("wheel") {
+        assert!(ovmlayer_fuzz::deps::wheel_accepts(&seed), "a wheel");
+    }
+    for seed in seeds("npm") {
+        assert!(ovmlayer_fuzz::deps::npm_accepts(&seed), "the tar of a package");
+    }
     for seed in seeds("packages") {
         let mut universe = archive::universe::Universe::new("amd64");
         universe.add_index(archive::universe::Origin::new("x"), seed).expect("an index");
@@ -127,6 +133,21 @@ fn seeds_are_accepted() {
     for seed in seeds("release") {
         archive::release::Release::parse(std::str::from_utf8(&seed).expect("text")).expect("a release file");
     }
+}
+
+#[test]
+fn wheel() {
+    sample("wheel");
+}
+
+#[test]
+fn npm() {
+    sample("npm");
+}
+
+#[test]
+fn locks() {
+    sample("locks");
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Layers,
     /// Flows and their program.
     Flows,
+    /// Popular packages of Python and Node.js, beside pip and npm under emulation.
+    Deps,
 }
 
 /// The packages of [`Part::Layers`].
@@ -53,12 +55,16 @@ const COUNTS: &[(&str, &str)] = &[
     ("PROPTEST_CASES", "1024"),
 ];
 
+/// The count of [`Part::Deps`].
+const DEPS_COUNTS: &[(&str, &str)] = &[("OVMLAYER_DEPS_CORPUS", "1")];
+
 impl Part {
     fn heading(self) -> &'static str {
         match self {
             Self::Rootfs => "Root filesystems",
             Self::Layers => "Layers",
             Self::Flows => "Flows",
+            Self::Deps => "Dependencies",
         }
     }
 
@@ -71,7 +77,12 @@ impl Part {
             }
             Self::Layers => LAYERS.iter().flat_map(|package| ["--package", *package]).collect(),
             Self::Flows => FLOWS.iter().flat_map(|package| ["--package", *package]).collect(),
+            Self::Deps => vec!["--package", "ovmlayer-rootfs", "--test", "dependencies"],
         }
+    }
+
+    fn counts(self) -> &'static [(&'static str, &'static str)] {
+        if self == Self::Deps { DEPS_COUNTS } else { COUNTS }
     }
 }
 
@@ -90,9 +101,9 @@ fn run_part(part: Part) -> Result<(), Error> {
     report::line(&format!("\n== soak: {}", part.heading()));
     let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
     command.args(part.packages()).args(["--", "--nocapture"]);
-    command.envs(COUNTS.iter().copied());
+    command.envs(part.counts().iter().copied());
     let (status, lines) = watch(command)?;
-    let body = section(&lines, status, &seconds(start.elapsed()));
+    let body = section(part, &lines, status, &seconds(start.elapsed()));
     let path = root().join("docs/soak.md");
     let title = "# Soak\n\nWritten by `cargo xtask soak`: the long checks in their full counts.\n";
     write_section(&path, title, part.heading(), &body)?;
@@ -128,14 +139,14 @@ fn result(line: &str) -> Option<(String, String)> {
     Some((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn section(results: &[(String, String)], status: ExitStatus, time: &str) -> String {
+fn section(part: Part, results: &[(String, String)], status: ExitStatus, time: &str) -> String {
     let mut page = machine::facts(&[]);
     page.push_str(&format!("- time: {time}\n"));
     page.push_str(&format!(
         "- outcome: {}\n",
         if status.success() { "all tests passed" } else { "SOME TESTS FAILED" }
     ));
-    let counts: Vec<String> = COUNTS.iter().map(|(name, count)| format!("`{name}={count}`")).collect();
+    let counts: Vec<String> = part.counts().iter().map(|(name, count)| format!("`{name}={count}`")).collect();
     page.push_str(&format!("- counts: {}\n\n| check | result |\n| --- | --- |\n", counts.join(" ")));
     for (name, value) in results {
         page.push_str(&format!("| {} | {} |\n", name.replace('|', "\\|"), value.replace('|', "\\|")));

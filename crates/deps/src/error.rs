@@ -70,12 +70,14 @@ pub enum Error {
         message: String,
     },
     /// A lock of npm packages was not made for its package.json.
-    #[error("{name} was not made for its package.json ({what}): run `npm install --package-lock-only`")]
+    #[error("{name} was not made for its package.json ({what}): run `{tool}`")]
     NpmStale {
         /// What the file is called.
         name: String,
         /// What differs.
         what: String,
+        /// The command that makes a new one.
+        tool: &'static str,
     },
     /// A package cannot run on a target that needs it.
     #[error("npm package `{package}` {version} is not for {target}: its package.json allows {allowed}")]

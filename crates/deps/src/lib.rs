@@ -7,6 +7,7 @@
 //! [`python`] reads locks, chooses the wheel that fits a target and unpacks it; [`npm`] does the same for packages of
 //! Node.js. [`Files`] is how both write, and what tells of the programs among the files.
 
+mod bounds;
 mod elf;
 mod error;
 mod files;

@@ -205,6 +205,26 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// Two files say which packages of Node.js there are.
+    #[error("`{}` and `{}` both say which packages there are: keep one of them", first.display(), second.display())]
+    TwoLocks {
+        /// One of them.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+    },
+    /// None of the hashes that requirements give is that of the file that would be installed.
+    #[error(
+        "`{file}` is not what the requirements say: it is sha256:{found}, which is none of the hashes given for `{package}`"
+    )]
+    OtherHash {
+        /// The Python package.
+        package: String,
+        /// The wheel.
+        file: String,
+        /// Its digest.
+        found: cache::Digest,
+    },
     /// A tool for resolving or fetching failed.
     #[error("cannot {what}: it ended with {status}\n{output}")]
     Tool {

@@ -10,6 +10,7 @@
 //!   [`Proxy`] stands between a client and such a server; a [`Relay`] before any server, with a [`Trouble`] for any request;
 //!   a [`Script`] answers as a test says.
 //! * [`Registry`] is Debian's `docker-registry`, with accounts, a [`Certificate`] or a [`TokenServer`] on request.
+//! * [`WheelBuilder`] makes a wheel, and [`TarBuilder`] a tar, well formed or hostile.
 //! * [`MachineEmulation`] sets what the machine itself knows of the other architecture.
 //! * [`TinySite`] is a small archive that is served, with a [`toolbox`] of programs for roots made of it.
 //! * [`TestUser`] is an ordinary user of this machine with subordinate ids.
@@ -18,7 +19,8 @@
 //! * [`processes_about`] finds what still runs; [`await_no_process_about`] waits for its end.
 //! * [`base_rootfs`] is the root filesystem that layers are put on, built once.
 //! * [`tool`] is a program of this machine, [`validator`] one of those that check documents.
-//! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them.
+//! * [`Rootfs`] runs commands in a finished tar; [`rootfs_diff`] compares two of them. One made by [`PIP_AND_NPM`] has the
+//!   real tools install into it.
 //!
 //! Nothing here returns an error: a test that cannot set its stage has failed, so every function panics with a message
 //! that says what is missing. Programs that come from Debian packages are looked up by [`tool`], which names the
@@ -34,6 +36,7 @@ mod expanding;
 mod processes;
 mod program;
 mod random;
+mod registries;
 mod registry;
 mod rootfs;
 mod server;
@@ -42,6 +45,7 @@ mod tiny;
 mod token;
 mod tool;
 mod user;
+mod wheel;
 
 pub use archive::{
     ArchiveBuilder, MachineArchive, MirrorSubset, Package, SignatureForm, SigningKey, SuiteBuilder,
@@ -55,6 +59,7 @@ pub use emulation::MachineEmulation;
 pub use processes::{await_no_process_about, processes_about};
 pub use program::{Program, shared_folder};
 pub use random::{Random, number};
+pub use registries::PIP_AND_NPM;
 pub use registry::{Certificate, Registry, RegistrySetup};
 pub use rootfs::{Network, Rootfs};
 pub use server::{Asked, Fault, Proxy, Relay, Reply, Request, Script, Server, Trouble};
@@ -63,3 +68,4 @@ pub use tiny::{TinySite, machine_architecture, toolbox};
 pub use token::TokenServer;
 pub use tool::{output, run, tool, validator};
 pub use user::TestUser;
+pub use wheel::WheelBuilder;

@@ -4,6 +4,7 @@
 //! Every benchmark writes its own section of `docs/performance.md`.
 
 mod contest;
+mod executor_layer;
 mod flows;
 mod images;
 mod layers;
@@ -29,6 +30,8 @@ pub(crate) enum Benchmark {
     Images(images::Options),
     /// Run commands in layers, merge, export and import, beside bubblewrap, runc, tar, buildah and umoci.
     Layers(layers::Options),
+    /// Build the executor layer beside pip and npm under emulation, and beside uv and npm.
+    ExecutorLayer(executor_layer::Options),
     /// Run flows, beside the figures of the engine that existing flows know.
     Flows(flows::Options),
 }
@@ -43,6 +46,7 @@ pub(crate) fn run(benchmark: &Benchmark) -> Result<(), Error> {
         Benchmark::Rootfs(options) => rootfs::run(options),
         Benchmark::Images(options) => images::run(options),
         Benchmark::Layers(options) => layers::run(options),
+        Benchmark::ExecutorLayer(options) => executor_layer::run(options),
         Benchmark::Flows(options) => flows::run(options),
     }
 }

@@ -2,18 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::Read;
 
 use tree::codec::{Format, decoder};
 use tree::tar::{Limits, Reader};
 use tree::{EntryPath, Kind};
 
 use super::Selected;
-use crate::{Error, Files};
-
-/// Bounds on an archive: 200,000 entries and 8 GiB.
-fn limits() -> Limits {
-    Limits { entries: 200_000, total: 8 << 30, ..Limits::default() }
-}
+use crate::{Error, Files, bounds};
 
 /// Unpacks the archive of `package`, whose contents have been verified, into `folder` and its place in there. `folder` is
 /// relative to the root, such as `usr/local/lib`.
@@ -22,8 +18,7 @@ fn limits() -> Limits {
 /// [`Error::NpmArchive`] when it is no archive, [`Error::Path`] when a name in it leads outside.
 pub fn install(package: &Selected, contents: File, folder: &str, files: &mut Files<'_>) -> Result<(), Error> {
     let wrong = |message: String| Error::NpmArchive { package: package.name.clone(), message };
-    let source = decoder(Format::Gzip, contents).map_err(|error| wrong(error.to_string()))?;
-    let mut reader = Reader::with_limits(source, limits());
+    let mut reader = open(&package.name, contents)?;
     let mut ignores = BTreeSet::new();
     while let Some(member) = reader.next().map_err(|error| wrong(error.to_string()))? {
         // Links and devices are not installed by npm either.
@@ -38,8 +33,16 @@ pub fn install(package: &Selected, contents: File, folder: &str, files: &mut Fil
     Ok(())
 }
 
+/// What reads the archive of a package.
+pub(super) fn open(package: &str, contents: File) -> Result<Reader<Box<dyn Read + Send>>, Error> {
+    let failed = |source| Error::Io { what: format!("the archive of {package}"), source };
+    let total = bounds::contents_of(contents.metadata().map_err(failed)?.len());
+    let source = decoder(Format::Gzip, contents).map_err(failed)?;
+    Ok(Reader::with_limits(source, Limits { entries: bounds::ENTRIES, total, ..Limits::default() }))
+}
+
 /// The path without its first component, whatever that is called; none when nothing is left, or it is no text.
-fn inner_path(path: &EntryPath) -> Option<String> {
+pub(super) fn inner_path(path: &EntryPath) -> Option<String> {
     let text = std::str::from_utf8(path.as_bytes()).ok()?;
     text.split_once('/').map(|(_, inner)| inner.to_owned())
 }

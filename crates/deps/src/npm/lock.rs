@@ -87,7 +87,10 @@ impl PackageLock {
             .map_err(|error| wrong("package.json", format!("beside {name}: {error}")))?;
         let lock = Self { name: name.to_owned(), packages: document.packages };
         match lock.difference(&manifest) {
-            Some(what) => Err(Error::NpmStale { name: name.to_owned(), what }),
+            Some(what) => {
+                let tool = "npm install --package-lock-only";
+                Err(Error::NpmStale { name: name.to_owned(), what, tool })
+            }
             None => Ok(lock),
         }
     }

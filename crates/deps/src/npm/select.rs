@@ -17,7 +17,8 @@ pub struct Target {
 
 impl Target {
     /// The architecture as packages call it.
-    fn cpu(&self) -> &str {
+    #[must_use]
+    pub fn cpu(&self) -> &str {
         match self.architecture.as_str() {
             "amd64" => "x64",
             other => other,
@@ -25,8 +26,36 @@ impl Target {
     }
 
     fn fits(&self, entry: &Entry) -> bool {
-        allows(&entry.os, "linux") && allows(&entry.cpu, self.cpu()) && allows(&entry.libc, "glibc")
+        self.fits_lists(&entry.os, &entry.cpu, &entry.libc)
     }
+
+    /// Whether it is among what a package is for.
+    pub(super) fn fits_lists(&self, os: &[String], cpu: &[String], libc: &[String]) -> bool {
+        allows(os, "linux") && allows(cpu, self.cpu()) && allows(libc, "glibc")
+    }
+
+    /// Says that a package is for others: those in its lists of systems, processors and C libraries.
+    pub(super) fn refusal(&self, package: &str, version: &str, lists: [&Vec<String>; 3]) -> Error {
+        let lists = ["os", "cpu", "libc"].into_iter().zip(lists).filter(|(_, list)| !list.is_empty());
+        let allowed: Vec<String> =
+            lists.map(|(word, list)| format!("{word} {}", list.join(" or "))).collect();
+        Error::NpmPlatform {
+            package: package.to_owned(),
+            version: version.to_owned(),
+            target: self.to_string(),
+            allowed: allowed.join(", "),
+        }
+    }
+}
+
+/// Refuses what is no place of a package, such as `node_modules/a`; `lock` is what messages call the lock.
+pub(super) fn check_place(lock: &str, place: &str) -> Result<(), Error> {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+    if place.starts_with("node_modules/") && place.split('/').all(is_plain) {
+        return Ok(());
+    }
+    let message = format!("`{place}` is no place of a package");
+    Err(Error::NpmLock { name: lock.to_owned(), message })
 }
 
 impl std::fmt::Display for Target {
@@ -79,7 +108,8 @@ impl PackageLock {
                     if entry.optional {
                         continue;
                     }
-                    return Err(platform(&wanted, entry, target));
+                    let lists = [&entry.os, &entry.cpu, &entry.libc];
+                    return Err(target.refusal(name_of(&wanted), &entry.version, lists));
                 }
                 if reached.insert(wanted.clone()) {
                     open.push(wanted);
@@ -134,11 +164,7 @@ impl PackageLock {
     fn selected(&self, place: &str, without_scripts: &[String]) -> Result<Selected, Error> {
         let entry = &self.packages[place];
         let name = entry.name.clone().unwrap_or_else(|| name_of(place).to_owned());
-        let is_plain = |part: &str| !matches!(part, "" | "." | "..");
-        if !place.starts_with("node_modules/") || !place.split('/').all(is_plain) {
-            let message = format!("`{place}` is no place of a package");
-            return Err(Error::NpmLock { name: self.name.clone(), message });
-        }
+        check_place(&self.name, place)?;
         let elsewhere = |what: &str| Error::NpmSource { package: name.clone(), what: what.to_owned() };
         if entry.link {
             return Err(elsewhere("a folder of this machine"));
@@ -164,18 +190,6 @@ impl PackageLock {
             direct: false,
             name,
         })
-    }
-}
-
-fn platform(place: &str, entry: &Entry, target: &Target) -> Error {
-    let allowed = [("os", &entry.os), ("cpu", &entry.cpu), ("libc", &entry.libc)];
-    let allowed = allowed.iter().filter(|(_, list)| !list.is_empty());
-    let allowed: Vec<String> = allowed.map(|(word, list)| format!("{word} {}", list.join(" or "))).collect();
-    Error::NpmPlatform {
-        package: name_of(place).to_owned(),
-        version: entry.version.clone(),
-        target: target.to_string(),
-        allowed: allowed.join(", "),
     }
 }
 

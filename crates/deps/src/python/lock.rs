@@ -24,6 +24,11 @@ pub struct Locked {
 #[serde(rename_all = "kebab-case")]
 struct Document {
     lock_version: String,
+    /// Choices of the user that markers may ask for.
+    #[serde(default)]
+    extras: Vec<String>,
+    #[serde(default)]
+    dependency_groups: Vec<String>,
     #[serde(default)]
     packages: Vec<Package>,
 }
@@ -79,36 +84,37 @@ pub fn read_lock(
     Ok(locked)
 }
 
-/// The requirements that a lock for any target comes to, with its markers and the hashes of its wheels.
+/// The requirements that a lock for any target comes to, with its markers and the hashes of its wheels; of packages in
+/// `from_source` with that of the source.
 ///
 /// # Errors
 /// [`Error::PythonLock`], [`Error::PythonSource`].
-pub fn requirements_of_lock(name: &str, text: &str) -> Result<String, Error> {
+pub fn requirements_of_lock(name: &str, text: &str, from_source: &[String]) -> Result<String, Error> {
     let mut requirements = String::new();
     for package in Document::parse(name, text)?.packages {
-        package.check_source()?;
-        let version = package.version.as_deref().unwrap_or_default();
-        requirements.push_str(&format!("{}=={version}", package.name));
-        if let Some(marker) = &package.marker {
-            requirements.push_str(&format!(" ; {marker}"));
-        }
-        for sha256 in package.wheels.iter().filter_map(|wheel| wheel.hashes.sha256.as_ref()) {
-            requirements.push_str(&format!(" --hash=sha256:{sha256}"));
-        }
-        requirements.push('\n');
+        let is_built = from_source.contains(&normalized(&package.name));
+        requirements.push_str(&package.requirement(name, is_built)?);
     }
     Ok(requirements)
+}
+
+/// What is wrong with TOML, and where.
+pub(super) fn at_line(text: &str, error: &toml::de::Error) -> String {
+    let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+    format!("line {}: {}", 1 + before.matches('\n').count(), error.message())
 }
 
 impl Document {
     fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let refuse = |message: String| Error::PythonLock { name: name.to_owned(), message };
-        let document: Self = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start.min(text.len()));
-            refuse(format!("line {}: {}", 1 + text[..start].matches('\n').count(), error.message()))
-        })?;
+        let document: Self = toml::from_str(text).map_err(|error| refuse(at_line(text, &error)))?;
         if document.lock_version.split('.').next() != Some("1") {
             return Err(refuse(format!("lock version {} is not known: 1 is", document.lock_version)));
+        }
+        if let Some(choice) = document.extras.iter().chain(&document.dependency_groups).next() {
+            let message =
+                format!("it leaves a choice (`{choice}`): make a lock without extras and dependency groups");
+            return Err(refuse(message));
         }
         Ok(document)
     }
@@ -139,6 +145,45 @@ impl Package {
         })
     }
 
+    /// A line of requirements. Nothing in it may be taken for something else there.
+    fn requirement(&self, lock: &str, is_built: bool) -> Result<String, Error> {
+        self.check_source()?;
+        let wrong = |message: &str| Error::PythonLock {
+            name: lock.to_owned(),
+            message: format!("package `{}` {message}", self.name.escape_debug()),
+        };
+        let is_word = |text: &str, more: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        if !is_word(&self.name, "-_.") || !self.name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return Err(wrong("has a name that no package can have"));
+        }
+        let version = self.version.as_deref().filter(|version| is_word(version, "!+-_."));
+        let version = version.ok_or_else(|| wrong("has no version"))?;
+        let mut line = format!("{}=={version}", self.name);
+        if let Some(marker) = &self.marker {
+            if marker.contains(|c: char| c.is_control() || "#\\".contains(c)) || marker.contains(" --") {
+                return Err(wrong("has a marker that is none"));
+            }
+            line.push_str(&format!(" ; {marker}"));
+        }
+        let files = if is_built { self.sdist.as_slice() } else { &self.wheels };
+        let hashes: Vec<&String> = files.iter().filter_map(|file| file.hashes.sha256.as_ref()).collect();
+        // What has a marker may well be for others.
+        if hashes.is_empty() && self.marker.is_none() {
+            let message = format!("has no wheel with a SHA-256: {}", self.found());
+            return Err(wrong(&message));
+        }
+        for sha256 in hashes {
+            if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Err(wrong(&format!("has `{}`, which is no SHA-256", sha256.escape_debug())));
+            }
+            line.push_str(&format!(" --hash=sha256:{sha256}"));
+        }
+        line.push('\n');
+        Ok(line)
+    }
+
     fn choose(&self, target: &Target, tags: &Tags) -> Result<Locked, Error> {
         self.check_source()?;
         let version = self.version.clone().unwrap_or_default();
@@ -165,6 +210,7 @@ impl Package {
         match (self.wheels.len(), &self.sdist) {
             (0, Some(_)) => "only its source is there".to_owned(),
             (0, None) => "nothing is there".to_owned(),
+            (1, _) => "one for others is there".to_owned(),
             (count, _) => format!("{count} for others are there"),
         }
     }
@@ -223,9 +269,35 @@ wheels = [
 
     #[test]
     fn a_lock_comes_to_requirements() {
-        let text = LOCK.replace("version = \"4.3\"", "version = \"4.3\"\nmarker = \"a == 'b'\"");
-        let requirements = requirements_of_lock("pylock.toml", &text).expect("requirements");
-        assert_eq!(requirements, "Simple_Json==4.3 ; a == 'b' --hash=sha256:AA --hash=sha256:bb\n");
+        let (one, two) = ("A1".repeat(32), "b2".repeat(32));
+        let text = LOCK.replace("\"AA\"", &format!("\"{one}\"")).replace("\"bb\"", &format!("\"{two}\""));
+        let marked = text.replace("version = \"4.3\"", "version = \"4.3\"\nmarker = \"a == 'b'\"");
+        let requirements = requirements_of_lock("pylock.toml", &marked, &[]).expect("requirements");
+        assert_eq!(
+            requirements,
+            format!("Simple_Json==4.3 ; a == 'b' --hash=sha256:{one} --hash=sha256:{two}\n")
+        );
+        let cases = [
+            (
+                "a name with an option",
+                text.replace("Simple_Json", "a\\n--index-url x"),
+                "a name that no package",
+            ),
+            ("a version with one", text.replace("4.3\"", "4.3 --no-index\""), "has no version"),
+            ("no version", text.replace("version = \"4.3\"\n", ""), "has no version"),
+            ("a marker with one", marked.replace("a == 'b'", "a == 'b' --pre"), "a marker that is none"),
+            ("another hash", text.replace(&two, "sha256"), "which is no SHA-256"),
+            (
+                "only source",
+                LOCK.split("wheels").next().unwrap_or_default().to_owned(),
+                "only its source is there",
+            ),
+            ("a choice", format!("extras = [\"gui\"]\n{text}"), "leaves a choice (`gui`)"),
+        ];
+        for (summary, text, words) in cases {
+            let message = requirements_of_lock("pylock.toml", &text, &[]).expect_err(summary).to_string();
+            assert!(message.contains(words), "{summary}: {message}");
+        }
     }
 
     #[test]

@@ -1,25 +1,20 @@
 //! Unpacks wheels (binary distribution format, "Installing a wheel").
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 
 use tree::EntryPath;
 use zip::ZipArchive;
+use zip::result::ZipError;
 
-use super::record::{self, Row};
-use super::{WheelName, entry_points};
-use crate::files::Written;
-use crate::{Error, Files};
+use super::installed::{Installed, Place};
+use super::name::{WheelName, normalized};
+use super::{entry_points, record};
+use crate::{Error, Files, bounds};
 
 /// What stands in `INSTALLER`.
 const INSTALLER: &str = "ovmlayer-rootfs\n";
-
-/// The greatest number of files in a wheel.
-const MAX_FILES: usize = 200_000;
-
-/// The greatest size of all files of a wheel together, in bytes.
-const MAX_SIZE: u64 = 16 << 30;
 
 /// The greatest size of a text that is read as a whole, in bytes.
 const MAX_TEXT: u64 = 64 << 20;
@@ -62,7 +57,7 @@ pub fn install(
 ) -> Result<(), Error> {
     let mut wheel = Wheel::open(file, contents)?;
     let listed = wheel.listed()?;
-    let mut installed = Installed { file, scheme, files, rows: BTreeMap::new() };
+    let mut installed = Installed::new(file, scheme, files);
     wheel.unpack(&listed, &mut installed)?;
     if let Some(text) = wheel.text(&format!("{}/entry_points.txt", wheel.information))? {
         let launchers = entry_points::read(&text).map_err(|message| wheel.wrong(message))?;
@@ -83,12 +78,12 @@ pub fn install(
 struct Wheel<'a> {
     file: &'a str,
     archive: ZipArchive<File>,
+    /// How large its files may be together, in bytes.
+    room: u64,
     /// The project's name.
     project: String,
     /// The folder with what is said about the package.
     information: String,
-    /// The folder with what does not go where the modules go.
-    data: String,
 }
 
 impl<'a> Wheel<'a> {
@@ -96,27 +91,25 @@ impl<'a> Wheel<'a> {
         let wrong = |message: String| Error::Wheel { file: file.to_owned(), message };
         let name =
             WheelName::parse(file).ok_or_else(|| wrong("its name is not that of a wheel".to_owned()))?;
+        let read = |source| Error::Io { what: file.to_owned(), source };
+        let room = bounds::contents_of(contents.metadata().map_err(read)?.len());
         let archive = ZipArchive::new(contents).map_err(|error| wrong(error.to_string()))?;
-        if archive.len() > MAX_FILES {
-            return Err(wrong(format!("it has more than {MAX_FILES} files")));
+        if archive.len() as u64 > bounds::ENTRIES {
+            return Err(wrong(format!("it has more than {} files", bounds::ENTRIES)));
         }
-        let names = archive.file_names().filter_map(Result::ok);
-        let folders = names.filter_map(|path| path.strip_suffix("/WHEEL").map(str::to_owned));
-        let folders = folders.filter(|folder| folder.ends_with(".dist-info") && !folder.contains('/'));
-        let information = match folders.collect::<Vec<_>>().as_slice() {
-            [folder] => folder.clone(),
-            [] => return Err(wrong("it has no folder `.dist-info` with a file WHEEL".to_owned())),
-            _ => return Err(wrong("it has several folders `.dist-info`".to_owned())),
-        };
-        let data = format!("{}.data", information.trim_end_matches(".dist-info"));
-        let mut wheel = Self { file, archive, project: name.project, information, data };
+        if archive.has_duplicate_names() {
+            return Err(wrong("two files in it have one name".to_owned()));
+        }
+        let information = information(&archive, &name.project).map_err(wrong)?;
+        let mut wheel = Self { file, archive, room, project: name.project, information };
         wheel.check_version()?;
         Ok(wheel)
     }
 
     /// Installers must refuse a version with another first number.
     fn check_version(&mut self) -> Result<(), Error> {
-        let text = self.text(&format!("{}/WHEEL", self.information))?.unwrap_or_default();
+        let text = self.text(&format!("{}/WHEEL", self.information))?;
+        let text = text.ok_or_else(|| self.wrong("it has no file WHEEL".to_owned()))?;
         let version = text.lines().find_map(|line| line.strip_prefix("Wheel-Version:")).map(str::trim);
         match version {
             Some(version) if version.split('.').next() == Some("1") => Ok(()),
@@ -129,7 +122,14 @@ impl<'a> Wheel<'a> {
     fn listed(&mut self) -> Result<HashMap<String, String>, Error> {
         let text = self.text(&format!("{}/RECORD", self.information))?;
         let text = text.ok_or_else(|| self.wrong("it has no RECORD".to_owned()))?;
-        Ok(record::read(&text).into_iter().map(|row| (row.path, row.hash)).collect())
+        let mut listed = HashMap::new();
+        for row in record::read(&text) {
+            match listed.insert(row.path.clone(), row.hash.clone()) {
+                Some(other) if other != row.hash => return Err(self.contradiction(row.path)),
+                _ => {}
+            }
+        }
+        Ok(listed)
     }
 
     fn unpack(
@@ -142,23 +142,25 @@ impl<'a> Wheel<'a> {
         let mut total = 0_u64;
         for index in 0..self.archive.len() {
             let refuse = |message: String| Error::Wheel { file: self.file.to_owned(), message };
-            let wrong = |error: zip::result::ZipError| refuse(error.to_string());
+            let wrong = |error: ZipError| refuse(error.to_string());
             let member = self.archive.by_index(index).map_err(wrong)?;
             let name = member.name().map_err(wrong)?.into_owned();
+            check_name(self.file, &name)?;
             if member.is_dir() || lists.contains(&name) {
                 continue;
             }
             total = total.saturating_add(member.size());
-            if total > MAX_SIZE {
-                return Err(refuse(format!("its files are larger than {MAX_SIZE} bytes together")));
+            if total > self.room {
+                return Err(refuse(format!("its files are larger than {} bytes together", self.room)));
             }
+            // A link is written as a file with its target in it, as pip does.
             let executable = member.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
-            let place = Place::of(&name, &self.data, &self.project, installed.scheme);
+            let place = Place::of(&name, &self.project, installed.scheme());
             let place = place.ok_or_else(|| refuse(format!("{name} in it is for no known place")))?;
             let size = member.size();
             let hash = installed.add(&place, executable, &mut member.take(size))?;
-            if listed.get(&name).is_some_and(|expected| contradicts(expected, &hash)) {
-                return Err(Error::WheelRecord { file: self.file.to_owned(), path: name });
+            if listed.get(&name).map(|listed| listed.trim_end_matches('=')) != Some(&hash) {
+                return Err(self.contradiction(name));
             }
         }
         Ok(())
@@ -167,8 +169,11 @@ impl<'a> Wheel<'a> {
     fn text(&mut self, path: &str) -> Result<Option<String>, Error> {
         let wrong = |message: String| Error::Wheel { file: self.file.to_owned(), message };
         let member = match self.archive.by_name(path) {
+            Ok(member) if member.size() > MAX_TEXT => {
+                return Err(wrong(format!("{path} in it is larger than {MAX_TEXT} bytes")));
+            }
             Ok(member) => member,
-            Err(zip::result::ZipError::FileNotFound) => return Ok(None),
+            Err(ZipError::FileNotFound) => return Ok(None),
             Err(error) => return Err(wrong(error.to_string())),
         };
         let mut text = String::new();
@@ -180,140 +185,40 @@ impl<'a> Wheel<'a> {
     fn wrong(&self, message: String) -> Error {
         Error::Wheel { file: self.file.to_owned(), message }
     }
-}
 
-/// Whether a hash of the list is another one than that of the file. Of other algorithms nothing is said.
-fn contradicts(listed: &str, found: &str) -> bool {
-    listed.starts_with("sha256=") && listed.trim_end_matches('=') != found
-}
-
-/// Where a file of a wheel goes.
-struct Place {
-    path: String,
-    is_script: bool,
-}
-
-impl Place {
-    fn of(name: &str, data: &str, project: &str, scheme: &Scheme) -> Option<Self> {
-        let inner = name.strip_prefix(data).and_then(|rest| rest.strip_prefix('/'));
-        let Some(inner) = inner else {
-            return Some(Self { path: format!("{}/{name}", scheme.library), is_script: false });
-        };
-        let (part, rest) = inner.split_once('/')?;
-        let folder = match part {
-            "purelib" | "platlib" => scheme.library.clone(),
-            "scripts" => scheme.scripts.clone(),
-            "data" => scheme.data.clone(),
-            "headers" => format!("{}/{project}", scheme.headers),
-            _ => return None,
-        };
-        Some(Self { path: format!("{folder}/{rest}"), is_script: part == "scripts" })
+    fn contradiction(&self, path: String) -> Error {
+        Error::WheelRecord { file: self.file.to_owned(), path }
     }
 }
 
-/// What has been installed of a package.
-struct Installed<'a, 'r> {
-    file: &'a str,
-    scheme: &'a Scheme,
-    files: &'a mut Files<'r>,
-    rows: BTreeMap<String, Row>,
+/// The name of the folder with what is said about the package: there is one, and it is this package's.
+fn information(archive: &ZipArchive<File>, project: &str) -> Result<String, String> {
+    let names = archive.file_names().filter_map(Result::ok);
+    let folders: BTreeSet<String> = names
+        .filter_map(|name| name.split_once('/').map(|(folder, _)| folder.to_owned()))
+        .filter(|folder| folder.ends_with(".dist-info"))
+        .collect();
+    let mut folders = folders.into_iter();
+    let folder = match (folders.next(), folders.next()) {
+        (Some(folder), None) => folder,
+        (None, _) => return Err("it has no folder `.dist-info`".to_owned()),
+        (Some(_), Some(_)) => return Err("it has several folders `.dist-info`".to_owned()),
+    };
+    // Versions have no `-`, and so neither has what stands before the name's end.
+    let own = folder.trim_end_matches(".dist-info").rsplit_once('-').map_or(folder.as_str(), |(own, _)| own);
+    if normalized(own) != normalized(project) {
+        return Err(format!("what it says of itself is about another package: {folder}"));
+    }
+    Ok(folder)
 }
 
-impl Installed<'_, '_> {
-    /// Writes a file of the wheel. The answer is the hash of what the wheel has there.
-    fn add(&mut self, place: &Place, executable: bool, contents: &mut dyn Read) -> Result<String, Error> {
-        let path = self.path(&place.path)?;
-        let failed = |source| Error::Io { what: self.file.to_owned(), source };
-        if !place.is_script {
-            let mode = if executable { 0o755 } else { 0o644 };
-            let written = self.files.write(&path, mode, contents)?;
-            self.note(&place.path, &written);
-            return Ok(record::spelled(&written.sha256));
-        }
-        // Only the first line can be another one; what follows is not looked at.
-        let mut first = Vec::new();
-        read_line(contents, &mut first).map_err(failed)?;
-        let original = first.clone();
-        if first.starts_with(b"#!python") {
-            first = format!("#!{}\n", self.scheme.python).into_bytes();
-        }
-        let unchanged = first == original;
-        let mut tee = Tee { inner: contents, hasher: sha2::Digest::new() };
-        sha2::Digest::update(&mut tee.hasher, &original);
-        let written = self.files.write(&path, 0o755, &mut first.as_slice().chain(&mut tee))?;
-        let wheel: [u8; 32] =
-            if unchanged { written.sha256 } else { sha2::Digest::finalize(tee.hasher).into() };
-        self.note(&place.path, &written);
-        Ok(record::spelled(&wheel))
+/// A name is spelled in the one way that there is for a path inside.
+fn check_name(file: &str, name: &str) -> Result<(), Error> {
+    let wrong = |source| Error::Path { package: file.to_owned(), name: name.to_owned(), source };
+    let path = EntryPath::parse(name.as_bytes()).map_err(wrong)?;
+    if path.as_bytes() == name.trim_end_matches('/').as_bytes() && !name.contains(char::is_control) {
+        return Ok(());
     }
-
-    /// Writes a file that no wheel has.
-    fn generate(&mut self, path: &str, mode: u32, text: &str) -> Result<(), Error> {
-        let written = self.files.write(&self.path(path)?, mode, &mut text.as_bytes())?;
-        self.note(path, &written);
-        Ok(())
-    }
-
-    fn finish(mut self, path: &str) -> Result<(), Error> {
-        self.insert(Row { path: self.relative(path), hash: String::new(), size: String::new() });
-        let text = record::write(self.rows.values());
-        self.files.write(&self.path(path)?, 0o644, &mut text.as_bytes())?;
-        Ok(())
-    }
-
-    fn note(&mut self, path: &str, written: &Written) {
-        let hash = record::spelled(&written.sha256);
-        self.insert(Row { path: self.relative(path), hash, size: written.size.to_string() });
-    }
-
-    fn insert(&mut self, row: Row) {
-        self.rows.insert(row.path.clone(), row);
-    }
-
-    /// A path as the list has it: from the modules' folder.
-    fn relative(&self, path: &str) -> String {
-        let library = &self.scheme.library;
-        if let Some(inner) = path.strip_prefix(library.as_str()).and_then(|rest| rest.strip_prefix('/')) {
-            return inner.to_owned();
-        }
-        let (from, to): (Vec<&str>, Vec<&str>) = (library.split('/').collect(), path.split('/').collect());
-        let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
-        let up = std::iter::repeat_n("..", from.len() - shared);
-        up.chain(to[shared..].iter().copied()).collect::<Vec<_>>().join("/")
-    }
-
-    fn path(&self, path: &str) -> Result<EntryPath, Error> {
-        EntryPath::parse(path.as_bytes()).map_err(|source| Error::Path {
-            package: self.file.to_owned(),
-            name: path.to_owned(),
-            source,
-        })
-    }
-}
-
-/// Reads up to the first line feed, which is part of it, and of a longer line its beginning.
-fn read_line(contents: &mut dyn Read, line: &mut Vec<u8>) -> std::io::Result<()> {
-    const LONGEST: usize = 512;
-    let mut byte = [0];
-    while line.len() < LONGEST && contents.read(&mut byte)? == 1 {
-        line.push(byte[0]);
-        if byte[0] == b'\n' {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Hashes what is read.
-struct Tee<'a> {
-    inner: &'a mut dyn Read,
-    hasher: sha2::Sha256,
-}
-
-impl Read for Tee<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        sha2::Digest::update(&mut self.hasher, &buffer[..count]);
-        Ok(count)
-    }
+    let message = format!("{} in it is spelled as no name of a file is", name.escape_debug());
+    Err(Error::Wheel { file: file.to_owned(), message })
 }

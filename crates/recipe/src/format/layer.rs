@@ -35,7 +35,7 @@ pub struct PythonStep {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NodeStep {
-    /// The folder with `package.json` and `package-lock.json`, relative to the recipe.
+    /// The folder with `package.json` and `package-lock.json` or `pnpm-lock.yaml`, relative to the recipe.
     pub folder: PathBuf,
     /// The folder in the tree that gets `node_modules`. Default `/usr/local/lib`, where packages that are installed with
     /// `npm install --global` are too; then programs of packages that `package.json` names are linked to in `/usr/local/bin`.

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 
+use cache::Digest;
+use deps::npm::Integrity;
+
 use super::inputs::Inputs;
 use super::lock::{LayerLock, Npm};
 use super::pack::pack;
@@ -67,21 +70,24 @@ pub(super) fn npm(lock: &mut LayerLock, inputs: &Inputs<'_>, tools: &Tools<'_>) 
             wanted.iter().map(|npm| format!("{}@{}", npm.package.name, npm.package.version)).collect();
         let folder = format!("npm-{step}");
         tools.give(&format!("{folder}/.npmrc"), node.npmrc.as_deref().unwrap_or_default())?;
-        let prefix = format!("{EXCHANGE}/{folder}");
-        let mut argv = vec!["npm", "--prefix", &prefix, "--no-audit", "--no-fund", "--no-update-notifier"];
-        argv.extend(["--cache", "/exchange/npm-cache", "cache", "add"]);
-        argv.extend(specs.iter().map(String::as_str));
-        tools.run("fetch npm packages with npm", &argv, &[])?;
+        let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
+        tools.npm_cache_add(&format!("{EXCHANGE}/{folder}"), &specs)?;
         for npm in wanted {
-            take(npm, tools)?;
+            let Some(integrity) = &npm.package.integrity else { continue };
+            let what = format!("{}@{}", npm.package.name, npm.package.version);
+            npm.sha256 = Some(take(tools, &what, integrity, npm.sha256)?);
         }
     }
     Ok(())
 }
 
-/// Takes one archive out of npm's cache, which keeps contents by their hashes.
-fn take(npm: &mut Npm, tools: &Tools<'_>) -> Result<(), Error> {
-    let Some(integrity) = &npm.package.integrity else { return Ok(()) };
+/// Takes the archive of `what` out of npm's cache, which keeps contents by their hashes, into ours. The answer is its digest.
+pub(super) fn take(
+    tools: &Tools<'_>,
+    what: &str,
+    integrity: &Integrity,
+    expected: Option<Digest>,
+) -> Result<Digest, Error> {
     let hex = integrity.hex();
     let kept = format!(
         "npm-cache/_cacache/content-v2/{}/{}/{}/{}",
@@ -90,13 +96,11 @@ fn take(npm: &mut Npm, tools: &Tools<'_>) -> Result<(), Error> {
         &hex[2..4],
         &hex[4..]
     );
-    let what = format!("{}@{}", npm.package.name, npm.package.version);
     let path = tools.outside(&kept);
-    let wrong = || deps::Error::Integrity { package: what.clone(), expected: integrity.to_string() };
+    let wrong = || deps::Error::Integrity { package: what.to_owned(), expected: integrity.to_string() };
     let mut file = File::open(&path).map_err(|_| wrong())?;
     if !integrity.is_of(&mut file).map_err(Error::io("read", &path))? {
         return Err(wrong().into());
     }
-    npm.sha256 = Some(keep(tools.session(), &path, &what, npm.sha256)?);
-    Ok(())
+    keep(tools.session(), &path, what, expected)
 }

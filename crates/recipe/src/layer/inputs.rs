@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use cache::{Digest, Hasher};
-use deps::npm::{PackageLock, Selected};
+use deps::npm::{PackageLock, PnpmLock, Selected};
+use deps::python::{check_uv_lock, normalized, requirements_of_lock};
 use serde::Deserialize;
 
 use super::lock::{FORMAT, Parent};
+use super::requirements::{self, Requirements};
 use crate::Error;
 use crate::find::Found;
 use crate::format::{NodeStep, PackageName, PythonFile, PythonStep, Step};
@@ -27,13 +29,24 @@ pub(super) struct Python<'f> {
 #[derive(Debug)]
 pub(super) struct Node<'f> {
     pub(super) step: &'f NodeStep,
-    pub(super) lock: PackageLock,
+    pub(super) lock: NodeLock,
     /// npm's configuration beside the lock.
     pub(super) npmrc: Option<String>,
     /// The folder's own package, if it is to be installed.
     pub(super) itself: Option<Itself>,
-    manifest: String,
-    text: String,
+    /// The `package.json`.
+    pub(super) manifest: String,
+    /// The lock as it is written.
+    pub(super) text: String,
+}
+
+/// What says which packages of Node.js there are.
+#[derive(Debug)]
+pub(super) enum NodeLock {
+    /// A `package-lock.json`.
+    Npm(PackageLock),
+    /// A `pnpm-lock.yaml`, with pnpm's `pnpm-workspace.yaml` beside it.
+    Pnpm { lock: PnpmLock, settings: Option<String> },
 }
 
 /// A package that is built of a folder.
@@ -72,7 +85,14 @@ impl<'f> Inputs<'f> {
                 Step::Run(_) | Step::Users(_) | Step::Files(_) | Step::Env(_) | Step::Slim(_) => {}
             }
         }
+        requirements::check_conflicts(&inputs.requirements()?)?;
         Ok(inputs)
+    }
+
+    /// What requirements say, each file for itself.
+    fn requirements(&self) -> Result<Vec<Requirements>, Error> {
+        let files = self.python.iter().filter(|python| python.kind == PythonFile::Requirements);
+        files.map(|python| Requirements::parse(&python.name, &python.text)).collect()
     }
 
     /// A digest of what is asked for: these files, and what they are for.
@@ -97,6 +117,9 @@ impl<'f> Inputs<'f> {
             add(&format!("{} {:?}", node.step.into(), node.step.without_scripts));
             add(&node.manifest);
             add(&node.text);
+            if let NodeLock::Pnpm { settings, .. } = &node.lock {
+                add(settings.as_deref().unwrap_or_default());
+            }
             if !node.step.scripts.is_empty() {
                 add(&format!("{:?}", node.step.scripts));
             }
@@ -112,15 +135,19 @@ impl<'f> Inputs<'f> {
 
     /// The names of the Python packages that are built from their source.
     pub(super) fn built(&self) -> Vec<String> {
-        let names = self.python.iter().flat_map(|python| &python.step.from_source);
-        names.map(|name| deps::python::normalized(name)).collect()
+        self.python.iter().flat_map(|python| built(python.step)).collect()
     }
 
     /// The names of the Python packages that requirements name themselves.
-    pub(super) fn requested(&self) -> Vec<String> {
-        let requirements = self.python.iter().filter(|python| python.kind == PythonFile::Requirements);
-        requirements.flat_map(|python| lines(&python.text)).filter_map(|(_, line)| name_of(&line)).collect()
+    pub(super) fn requested(&self) -> Result<Vec<String>, Error> {
+        let named = self.requirements()?.into_iter().flat_map(|file| file.lines);
+        Ok(named.map(|requirement| requirement.name).collect())
     }
+}
+
+/// The names of the packages of a step that are built from their source, in their one spelling.
+fn built(step: &PythonStep) -> Vec<String> {
+    step.from_source.iter().map(|name| normalized(name)).collect()
 }
 
 /// Whether a step can only be carried out in the parent's root.
@@ -143,8 +170,10 @@ impl<'f> Python<'f> {
             PythonFile::UvLock => Some(found.read(&file.with_file_name("pyproject.toml"))?.1),
             _ => None,
         };
-        if kind == PythonFile::Requirements {
-            check_requirements(&name, &text)?;
+        match kind {
+            PythonFile::Requirements => drop(Requirements::parse(&name, &text)?),
+            PythonFile::Pylock => drop(requirements_of_lock(&name, &text, &built(step))?),
+            PythonFile::UvLock => check_uv_lock(&name, &text)?,
         }
         Ok(Self { step, kind, name, text, project })
     }
@@ -153,9 +182,24 @@ impl<'f> Python<'f> {
 impl<'f> Node<'f> {
     fn read(found: &Found, step: &'f NodeStep) -> Result<Self, Error> {
         let (_, manifest) = found.read(&step.folder.join("package.json"))?;
+        let optional =
+            |name: &str| found.path.as_ref().and_then(|_| found.read(&step.folder.join(name)).ok());
+        let npmrc = optional(".npmrc");
+        if let Some((name, text)) = optional("pnpm-lock.yaml") {
+            if let Some((other, _)) = optional("package-lock.json") {
+                return Err(Error::TwoLocks { first: other.into(), second: name.into() });
+            }
+            let lock = PnpmLock::parse(&name, &text, &manifest)?;
+            let settings = optional("pnpm-workspace.yaml").map(|(_, text)| text);
+            if !step.pack.is_empty() {
+                let message = format!("{name}: `pack` goes with a package-lock.json: npm packs the folder");
+                return Err(Error::Layer { message });
+            }
+            let lock = NodeLock::Pnpm { lock, settings };
+            return Ok(Self { step, lock, npmrc: npmrc.map(|(_, text)| text), itself: None, manifest, text });
+        }
         let (name, text) = found.read(&step.folder.join("package-lock.json"))?;
-        let npmrc = found.path.as_ref().and_then(|_| found.read(&step.folder.join(".npmrc")).ok());
-        let lock = PackageLock::parse(&name, &text, &manifest)?;
+        let lock = NodeLock::Npm(PackageLock::parse(&name, &text, &manifest)?);
         let itself = if step.pack.is_empty() {
             None
         } else {
@@ -214,93 +258,5 @@ impl Itself {
         let package =
             Selected { place, name, version, integrity: None, is_native: false, direct: true, programs };
         Ok(Self { package, files, digest: hasher.finish() })
-    }
-}
-
-/// Every requirement has its version, and nothing else is said: where packages come from is pip's own configuration, which
-/// is not in a layer.
-fn check_requirements(name: &str, text: &str) -> Result<(), Error> {
-    for (number, line) in lines(text) {
-        let wrong = |message: &str| Error::Requirement {
-            path: name.into(),
-            line: number,
-            message: format!("`{line}`: {message}"),
-        };
-        if line.starts_with('-') {
-            return Err(wrong(
-                "options belong to pip's own configuration, other files to steps of their own",
-            ));
-        }
-        let requirement = line.split(" --hash").next().unwrap_or(&line);
-        let requirement = requirement.split(';').next().unwrap_or(requirement);
-        if requirement.contains(" @ ") || requirement.contains("://") {
-            return Err(wrong("packages come from an index: name a release, such as `name==1.0`"));
-        }
-        let pinned = requirement.split_once("==").map(|(_, version)| version.trim_start_matches('=').trim());
-        if pinned.is_none_or(|version| version.is_empty() || version.contains(['*', ',', ' '])) {
-            return Err(wrong("it has no version of its own: say `name==VERSION`"));
-        }
-        if name_of(&line).is_none() {
-            return Err(wrong("it does not begin with a name"));
-        }
-    }
-    Ok(())
-}
-
-/// The lines that say something, each with its number from 1; continued ones as one.
-fn lines(text: &str) -> Vec<(usize, String)> {
-    let mut lines: Vec<(usize, String)> = Vec::new();
-    let mut continued = false;
-    for (line, number) in text.lines().zip(1..) {
-        let comment = line.find(" #").or_else(|| line.trim_start().starts_with('#').then_some(0));
-        let line = line[..comment.unwrap_or(line.len())].trim();
-        let (said, goes_on) = match line.strip_suffix('\\') {
-            Some(said) => (said.trim(), true),
-            None => (line, false),
-        };
-        match lines.last_mut() {
-            Some((_, last)) if continued => {
-                last.push(' ');
-                last.push_str(said);
-            }
-            _ if said.is_empty() => {}
-            _ => lines.push((number, said.to_owned())),
-        }
-        continued = goes_on;
-    }
-    lines
-}
-
-/// The project that a requirement names, in its one spelling.
-fn name_of(line: &str) -> Option<String> {
-    let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(line.len());
-    let name = &line[..end];
-    let sound = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    sound.then(|| deps::python::normalized(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requirements_are_pinned_and_nothing_else() {
-        let good = "# one\nA_b[x]==1.0 # two\nc == 2 ; python_version > '3' \\\n  --hash=sha256:00 \\\n  --hash=sha256:11\n";
-        check_requirements("r.txt", good).expect("requirements");
-        let names: Vec<_> = lines(good).iter().filter_map(|(_, line)| name_of(line)).collect();
-        assert_eq!(names, ["a-b", "c"]);
-        let cases = [
-            ("no version", "\nrequests\n", "r.txt:2: `requests`"),
-            ("a range", "a>=1\n", "r.txt:1: `a>=1`"),
-            ("two bounds", "a==1,<2\n", "r.txt:1"),
-            ("any of some", "a==1.*\n", "r.txt:1"),
-            ("an address", "a==1\na @ https://example.org/a.whl\n", "r.txt:2: `a @"),
-            ("an index", "--index-url https://example.org\n", "pip's own configuration"),
-            ("another file", "-r b.txt\n", "pip's own configuration"),
-        ];
-        for (summary, text, words) in cases {
-            let message = check_requirements("r.txt", text).expect_err(summary).to_string();
-            assert!(message.contains(words), "{summary}: {message}");
-        }
     }
 }

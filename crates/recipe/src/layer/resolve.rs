@@ -1,15 +1,16 @@
 //! From what the steps name to a lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cache::Digest;
 use deps::npm;
-use deps::python::{Locked, Target, read_lock};
+use deps::python::{Locked, Target, read_lock, requirements_of_lock};
 
-use super::inputs::{Inputs, Python};
+use super::inputs::{Inputs, NodeLock, Python};
 use super::lock::{LayerLock, Npm, Parent, Wheel};
+use super::requirements::Requirements;
 use super::tools::{EXCHANGE, Tools};
-use super::{fetch, target_of};
+use super::{fetch, pnpm, target_of};
 use crate::Error;
 use crate::format::PythonFile;
 
@@ -20,17 +21,18 @@ const NEWEST_GLIBC: u32 = 40;
 pub(super) fn resolve(inputs: &Inputs<'_>, lock: LayerLock, tools: &Tools<'_>) -> Result<LayerLock, Error> {
     let parents = &lock.parents;
     let wheels = if inputs.python.is_empty() { Vec::new() } else { wheels(inputs, parents, tools)? };
-    let npm = packages(inputs, parents)?;
+    let npm = packages(inputs, parents, tools)?;
     let mut lock = LayerLock { wheels, npm, ..lock };
     fetch::wheels(&lock, tools)?;
     fetch::npm(&mut lock, inputs, tools)?;
+    pnpm::complete(&mut lock, inputs, &tools.session().cache)?;
     Ok(lock)
 }
 
 /// The wheels for all parents, each once.
 fn wheels(inputs: &Inputs<'_>, parents: &[Parent], tools: &Tools<'_>) -> Result<Vec<Wheel>, Error> {
     let sources = Sources::give(inputs, tools)?;
-    let requested = inputs.requested();
+    let requested = inputs.requested()?;
     let mut wheels: BTreeMap<Locked, Vec<String>> = BTreeMap::new();
     for parent in parents {
         let target = target_of(parent)?;
@@ -40,12 +42,16 @@ fn wheels(inputs: &Inputs<'_>, parents: &[Parent], tools: &Tools<'_>) -> Result<
     }
     let wheel = |(locked, architectures): (Locked, Vec<String>)| {
         let sha256: Result<Digest, _> = locked.sha256.parse();
+        let sha256 = sha256.map_err(|_| deps::Error::Integrity {
+            package: locked.name.clone(),
+            expected: format!("a SHA-256 and not `{}`", locked.sha256),
+        })?;
+        if sources.allowed.get(&locked.name).is_some_and(|allowed| !allowed.contains(&sha256)) {
+            return Err(Error::OtherHash { package: locked.name, file: locked.file, found: sha256 });
+        }
         Ok(Wheel {
             requested: requested.contains(&locked.name),
-            sha256: sha256.map_err(|_| deps::Error::Integrity {
-                package: locked.name.clone(),
-                expected: format!("a SHA-256 and not `{}`", locked.sha256),
-            })?,
+            sha256,
             name: locked.name,
             version: locked.version,
             file: locked.file,
@@ -60,23 +66,26 @@ struct Sources {
     paths: Vec<String>,
     /// The packages that are built from their source.
     from_source: Vec<String>,
+    /// The digests that wheels may have, of projects for which any are given. uv does not look at them when it resolves.
+    allowed: BTreeMap<String, BTreeSet<Digest>>,
     /// Whether locks say everything, so that nothing must be added.
     complete: bool,
 }
 
 impl Sources {
     fn give(inputs: &Inputs<'_>, tools: &Tools<'_>) -> Result<Self, Error> {
-        let mut paths = Vec::new();
+        let (mut paths, mut allowed) = (Vec::new(), BTreeMap::new());
         for (index, python) in inputs.python.iter().enumerate() {
             let text = match python.kind {
                 PythonFile::Requirements => python.text.clone(),
-                PythonFile::Pylock => of_pylock(python)?,
+                PythonFile::Pylock => requirements_of_lock(&python.name, &python.text, &inputs.built())?,
                 PythonFile::UvLock => of_uv_lock(index, python, tools)?,
             };
+            Requirements::parse(&python.name, &text)?.allow(&mut allowed);
             paths.push(tools.give(&format!("python-{index}.txt"), &text)?);
         }
         let complete = inputs.python.iter().all(|python| python.kind != PythonFile::Requirements);
-        Ok(Self { paths, from_source: inputs.built(), complete })
+        Ok(Self { paths, from_source: inputs.built(), allowed, complete })
     }
 
     /// What uv makes of them for one target.
@@ -122,12 +131,7 @@ impl Sources {
     }
 }
 
-/// The requirements that a `pylock.toml` comes to, with its markers and hashes.
-fn of_pylock(python: &Python<'_>) -> Result<String, Error> {
-    Ok(deps::python::requirements_of_lock(&python.name, &python.text)?)
-}
-
-/// The same for a `uv.lock`, by uv.
+/// The requirements that a `uv.lock` comes to, with its markers and hashes, by uv.
 fn of_uv_lock(index: usize, python: &Python<'_>, tools: &Tools<'_>) -> Result<String, Error> {
     let folder = format!("project-{index}");
     tools.give(&format!("{folder}/uv.lock"), &python.text)?;
@@ -165,7 +169,7 @@ fn put_inside(selected: &mut Vec<npm::Selected>, itself: &npm::Selected) {
 }
 
 /// The packages of Node.js for all parents, each once.
-fn packages(inputs: &Inputs<'_>, parents: &[Parent]) -> Result<Vec<Npm>, Error> {
+fn packages(inputs: &Inputs<'_>, parents: &[Parent], tools: &Tools<'_>) -> Result<Vec<Npm>, Error> {
     let mut packages: BTreeMap<(usize, String), Npm> = BTreeMap::new();
     for (step, node) in inputs.node.iter().enumerate() {
         for parent in parents {
@@ -173,7 +177,12 @@ fn packages(inputs: &Inputs<'_>, parents: &[Parent]) -> Result<Vec<Npm>, Error> 
                 return Err(Error::NoInterpreter { parent: parent.name.clone(), what: "Node.js" });
             }
             let target = npm::Target { architecture: parent.architecture.clone() };
-            let mut selected = node.lock.select(&target, &node.step.allowed())?;
+            let mut selected = match &node.lock {
+                NodeLock::Npm(lock) => lock.select(&target, &node.step.allowed())?,
+                NodeLock::Pnpm { lock, settings } => {
+                    lock.select(&target, &pnpm::places(step, node, settings.as_deref(), &target, tools)?)?
+                }
+            };
             if let Some(itself) = &node.itself {
                 put_inside(&mut selected, &itself.package);
             }

@@ -60,6 +60,11 @@ impl<'a> Tools<'a> {
         self.session
     }
 
+    /// The root, as this program sees it.
+    pub(super) fn root(&self) -> &Path {
+        self.root
+    }
+
     /// Where this program finds what is `name` in [`EXCHANGE`].
     pub(super) fn outside(&self, name: &str) -> PathBuf {
         self.exchange.join(name)
@@ -125,6 +130,14 @@ impl<'a> Tools<'a> {
         let mut env: Vec<(&str, &str)> = told.iter().map(|(name, value)| (*name, value.as_str())).collect();
         env.extend([("UV_CACHE_DIR", "/exchange/uv-cache"), ("UV_PYTHON_DOWNLOADS", "never")]);
         self.run(what, &[&[UV_PROGRAM], arguments].concat(), &env)
+    }
+
+    /// Has npm fetch packages, such as `a@1.0.0`, into its cache in [`EXCHANGE`], by the configuration in `folder`.
+    pub(super) fn npm_cache_add(&self, folder: &str, packages: &[&str]) -> Result<(), Error> {
+        let mut argv = vec!["npm", "--prefix", folder, "--no-audit", "--no-fund", "--no-update-notifier"];
+        argv.extend(["--cache", "/exchange/npm-cache", "cache", "add"]);
+        argv.extend(packages);
+        self.run("fetch npm packages with npm", &argv, &[]).map(drop)
     }
 
     fn install_uv(&self) -> Result<(), Error> {

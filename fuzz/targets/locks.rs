@@ -1,0 +1,5 @@
+//! `locks` under libFuzzer; see README.md.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ovmlayer_fuzz::deps::locks_of_packages(input));

@@ -1,0 +1,5 @@
+//! `npm` under libFuzzer; see README.md.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| ovmlayer_fuzz::deps::npm(input));
