@@ -1,12 +1,14 @@
 //! The engine: tokens move along the edges of flows, and nodes fire (section 2 of the contract).
 //!
 //! * `tokens` moves values and fires nodes; `start` starts what they run; `finish` ends it.
+//! * `launch` begins and ends processes; `layer` says which executors run in layers.
 //! * `dispatch` takes what executors, processes and servers say; `request` answers what blocks ask.
 //! * `select` begins with a part of a flow, and with kept values.
 
 mod dispatch;
 mod finish;
 mod launch;
+mod layer;
 mod request;
 mod select;
 mod start;

@@ -38,6 +38,8 @@ pub(crate) struct ExecutorProcess {
     pub(crate) process: Process,
     pub(crate) id: ProcessId,
     ready: bool,
+    /// Whether the layers that it runs in are still being made.
+    preparing: bool,
     /// Jobs that are to be handed over, with what it is told.
     waiting: VecDeque<(Arc<str>, Payload)>,
     /// Jobs that are being handed over, with the same, to say it again.
@@ -63,12 +65,28 @@ impl ExecutorProcess {
             process,
             id,
             ready: false,
+            preparing: false,
             waiting: VecDeque::new(),
             handing: HashMap::new(),
             jobs: HashSet::new(),
             service: service.map(|hash| ServiceState { hash, running: false }),
             last_lines: VecDeque::new(),
         }
+    }
+
+    /// The same, in layers that are made first.
+    pub(crate) fn preparing(mut self) -> Self {
+        self.preparing = true;
+        self
+    }
+
+    pub(crate) const fn is_preparing(&self) -> bool {
+        self.preparing
+    }
+
+    /// Its layers are made; it starts now.
+    pub(crate) fn prepared(&mut self) {
+        self.preparing = false;
     }
 
     pub(crate) const fn is_ready(&self) -> bool {
@@ -110,6 +128,10 @@ impl Executors {
 
     pub(crate) fn get_mut(&mut self, key: &ExecutorKey) -> Option<&mut ExecutorProcess> {
         self.by_key.get_mut(key)
+    }
+
+    pub(crate) fn key_of(&self, id: ProcessId) -> Option<&ExecutorKey> {
+        self.by_process.get(&id)
     }
 
     pub(crate) fn of_process(&mut self, id: ProcessId) -> Option<&mut ExecutorProcess> {

@@ -80,7 +80,8 @@ impl Engine<'_> {
             return Ok(());
         }
         let program = format!("{}-executor", key.name);
-        if find_program(&program).is_none() {
+        let in_layer = self.is_in_layer(scope);
+        if !in_layer && find_program(&program).is_none() {
             return Err(format!(
                 "the program `{program}`, which runs {} blocks, is not in PATH; install it{}",
                 key.name,
@@ -109,17 +110,32 @@ impl Engine<'_> {
             vec![("IS_FORKED".into(), "1".into()), ("OOCANA_PKG_DIR".into(), scope.data_dir.clone().into())];
         let more = self.setup.options.variables.iter();
         variables.extend(more.map(|(name, value)| (name.into(), value.into())));
-        let launch = Launch { program: program.clone().into(), arguments, folder: None, variables };
+        let launch = if in_layer {
+            self.in_layer(scope, key, &program, arguments)
+        } else {
+            let program = program.clone().into();
+            Launch { program, arguments, folder: None, variables, runtime: None }
+        };
         let (id, process) = self
             .setup
             .launcher
             .start(launch)
             .map_err(|error| format!("`{program}` cannot be started: {error}"))?;
-        self.executors.insert(key.clone(), ExecutorProcess::new(process, id, service));
+        let executor = ExecutorProcess::new(process, id, service);
+        if in_layer {
+            self.executors.insert(key.clone(), executor.preparing());
+        } else {
+            self.executors.insert(key.clone(), executor);
+            self.bound_boot(key);
+        }
+        Ok(())
+    }
+
+    /// From now on an executor has a certain time to be ready.
+    fn bound_boot(&mut self, key: &ExecutorKey) {
         if !self.setup.options.wait_for_client {
             self.set_timer(BOOT, Timer::Boot(key.clone()));
         }
-        Ok(())
     }
 
     /// What makes an executor listen for a debugger.
@@ -182,7 +198,7 @@ impl Engine<'_> {
         };
         let (program, arguments, folder, variables) = launch;
         let name = program.to_string_lossy().into_owned();
-        let launch = Launch { program, arguments, folder: Some(&folder), variables };
+        let launch = Launch { program, arguments, folder: Some(&folder), variables, runtime: None };
         let (id, process) = self
             .setup
             .launcher
@@ -219,7 +235,9 @@ impl Engine<'_> {
             if let ProcessEvent::Line { text, .. } = &event {
                 executor.keep_line(text);
             }
+            let preparing = executor.is_preparing();
             match event {
+                ProcessEvent::Line { stdio, text } if preparing => self.preparing_line(id, stdio, &text),
                 ProcessEvent::Line { text, .. } => self.log(&format!("executor: {text}")),
                 ProcessEvent::Ended(ending) => self.executor_ended(id, &ending),
                 ProcessEvent::Closed(_) | ProcessEvent::Gone => {}
@@ -246,6 +264,20 @@ impl Engine<'_> {
             ProcessEvent::Gone | ProcessEvent::Line { .. } => {}
             ProcessEvent::Closed(_) => self.shell_step(&job, |shell| shell.open -= 1),
             ProcessEvent::Ended(ending) => self.process_ended(&job, ending),
+        }
+    }
+
+    /// What is written while the layers of an executor are made is shown; the last line says that they are.
+    fn preparing_line(&mut self, id: ProcessId, stdio: &'static str, text: &str) {
+        let Some(key) = self.executors.key_of(id).cloned() else { return };
+        if text == crate::LAYER_READY {
+            if let Some(executor) = self.executors.get_mut(&key) {
+                executor.prepared();
+            }
+            self.bound_boot(&key);
+        } else {
+            self.log(&format!("layers: {text}"));
+            self.setup.observer.happened(&Happening::Log { place: "layers", stdio, text });
         }
     }
 
