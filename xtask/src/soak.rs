@@ -47,6 +47,7 @@ const COUNTS: &[(&str, &str)] = &[
     ("OVMLAYER_IMAGE_FAULT_ROUNDS", "500"),
     ("OVMLAYER_LAYER_KILLS", "500"),
     ("OVMLAYER_LAYER_OPERATIONS", "2000"),
+    ("OVMLAYER_PACKAGE_TOOLS", "1"),
     ("PROPTEST_CASES", "1024"),
 ];
 

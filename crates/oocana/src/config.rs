@@ -78,7 +78,8 @@ impl Config {
 
     /// The stores of package layers. A variable that names one counts more than the file.
     pub(crate) fn places(&self) -> Places {
-        let configured = || self.global.external_store_file.as_deref().map(|path| expand(path).into_os_string());
+        let configured =
+            || self.global.external_store_file.as_deref().map(|path| expand(path).into_os_string());
         let variable = |name: &str| {
             let is_last = name == "OOMOL_REGISTRY_STORE_FILE";
             std::env::var_os(name).or_else(|| if is_last { configured() } else { None })

@@ -73,6 +73,16 @@ impl Claim {
         Ok(())
     }
 
+    /// Unmerges a merge point that is no longer needed.
+    ///
+    /// # Errors
+    /// [`Error::Program`].
+    pub(crate) fn unmerge(&mut self, name: &str) -> Result<()> {
+        self.ovmlayer.unmerge(name)?;
+        self.points.retain(|point| point != name);
+        Ok(())
+    }
+
     fn note(&mut self, kind: &str, name: &str) -> Result<()> {
         // In one write: half a line names nothing, and what it would have named has not been made.
         let line = format!("{kind} {name}\n");

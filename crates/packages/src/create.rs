@@ -117,7 +117,7 @@ impl Layers {
 
     /// The layers that make the root of a package, the lowest first.
     pub(crate) fn stack(&self, layer: &PackageLayer) -> Result<Vec<String>> {
-        let mut stack = self.base()?;
+        let mut stack = self.below()?;
         stack.extend(layer.layers().iter().map(|&name| name.to_owned()));
         Ok(stack)
     }
@@ -137,7 +137,7 @@ impl Layers {
         claim.merge_point(&point)?;
         self.ovmlayer.merge(&stack.iter().map(String::as_str).collect::<Vec<_>>(), &point)?;
         self.run_script(&point, &layer.package_path, script, with, warn)?;
-        self.ovmlayer.unmerge(&point)?;
+        claim.unmerge(&point)?;
         Ok(top)
     }
 

@@ -35,7 +35,7 @@ impl Layers {
     /// Deletes layers that no package, no merge point and no setting needs.
     pub(crate) fn delete_layers(&self, layer: &PackageLayer) -> Result<()> {
         let mut needed: BTreeSet<String> = self.ovmlayer.used_layers()?.into_iter().collect();
-        needed.extend(self.base()?);
+        needed.extend(self.below()?);
         let stored = self.stored()?.packages.into_values();
         for other in stored.chain(self.external()?.packages.into_values()) {
             needed.extend(other.layers().iter().map(|&name| name.to_owned()));
@@ -48,7 +48,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Forgets all package layers that are noted by path, and deletes all layers that there are.
+    /// Forgets all package layers that are noted by path, and deletes all layers but those that were moved to where others share them.
     ///
     /// # Errors
     /// As of [`Layers::delete`].
@@ -62,8 +62,7 @@ impl Layers {
     /// # Errors
     /// [`Error::NotThere`]; [`Error::Manifest`] when the package has no version; [`Error::Program`].
     pub fn move_out(&self, package: &Package) -> Result<()> {
-        let (name, version) = package.identity()?;
-        let key = external_key(name, version);
+        let key = external_key(&package.name(), package.version()?);
         let not_there = || Error::NotThere(package.path.display().to_string());
         let layer = self.stored()?.packages.remove(&package.path).ok_or_else(not_there)?;
         for name in layer.layers() {

@@ -51,7 +51,9 @@ pub enum Error {
     #[error("interrupted")]
     Interrupted,
     /// A bind that cannot be understood.
-    #[error("the bind `{text}` is not usable: {why}; it is `src=PATH,dst=PATH[,ro|rw][,recursive|nonrecursive]`")]
+    #[error(
+        "the bind `{text}` is not usable: {why}; it is `src=PATH,dst=PATH[,ro|rw][,recursive|nonrecursive]`"
+    )]
     Bind {
         /// The bind.
         text: String,

@@ -109,7 +109,8 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     for number in 0..10 {
-                        let change = |map: &mut BTreeMap<String, u32>| map.insert(format!("{thread}.{number}"), 1);
+                        let change =
+                            |map: &mut BTreeMap<String, u32>| map.insert(format!("{thread}.{number}"), 1);
                         Store::at(path).change(change).expect("a change");
                     }
                 });

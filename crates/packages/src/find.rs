@@ -94,7 +94,10 @@ impl Layers {
     }
 
     /// The layers below all others, the lowest first. The file that says so is made when it is not there.
-    pub(crate) fn base(&self) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// As of [`Layers::stored`].
+    pub fn below(&self) -> Result<Vec<String>> {
         let path = self.places.layer_settings();
         let store = Store::at(&path);
         let settings: Settings = store.read()?;
@@ -138,7 +141,9 @@ impl Layers {
         let package = match (name, version, Package::read(path)) {
             (_, _, Ok(package)) => package,
             // The folder need not be there when somebody says what was in it.
-            (Some(name), Some(version), Err(_)) => return Ok(status(self.find_named(path, name, Some(version))?)),
+            (Some(name), Some(version), Err(_)) => {
+                return Ok(status(self.find_named(path, name, Some(version))?));
+            }
             (_, _, Err(crate::Error::NoPackage(_))) => return Ok(Status::NotInStore),
             (_, _, Err(error)) => return Err(error),
         };

@@ -75,7 +75,7 @@ impl Layers {
 
     /// Sees to it that no layer of another package, or below all of them, is replaced.
     fn check_free(&self, layer: &PackageLayer, path: &Path) -> Result<()> {
-        let base = self.base()?;
+        let base = self.below()?;
         let stored = self.stored()?.packages.into_iter().filter(|(other, _)| other != path);
         let stored = stored.map(|(other, layer)| (other.display().to_string(), layer));
         let others: Vec<(String, PackageLayer)> = stored.chain(self.external()?.packages).collect();
@@ -95,7 +95,7 @@ impl Layers {
         if layer.package_path == path {
             return Ok(());
         }
-        layer.own_layers().iter().try_for_each(|name| self.migrate(name, &layer.package_path, path, claim))
+        self.migrate(&layer.own_layers(), &layer.package_path, path, claim)
     }
 }
 
@@ -111,11 +111,15 @@ fn check(layer: &PackageLayer, folder: &Path) -> Result<()> {
     if let Some(name) = layer.layers().into_iter().find(|name| !is_plain(name)) {
         return wrong(format!("`{name}` is no name of a layer"));
     }
-    let is_clean = layer.package_path.components().all(|part| {
-        matches!(part, std::path::Component::RootDir | std::path::Component::Normal(_))
-    });
+    let is_clean = layer
+        .package_path
+        .components()
+        .all(|part| matches!(part, std::path::Component::RootDir | std::path::Component::Normal(_)));
     if !layer.package_path.is_absolute() || !is_clean || layer.package_path == Path::new("/") {
-        return wrong(format!("`package_path` is {}, not the path of a folder", layer.package_path.display()));
+        return wrong(format!(
+            "`package_path` is {}, not the path of a folder",
+            layer.package_path.display()
+        ));
     }
     Ok(())
 }
@@ -132,10 +136,12 @@ fn archives(folder: &Path, names: &Names) -> Result<Vec<PathBuf>> {
     }
     let one = |name: &String| {
         let file = Path::new(name).file_name().filter(|file| *file == name.as_str());
-        let path = file.map(|file| folder.join(file)).filter(|path| {
-            fs::symlink_metadata(path).is_ok_and(|about| about.is_file())
-        });
-        absolute(&path.ok_or_else(|| wrong(format!("there is no {LAYERS_TAR} and no file `{name}` beside it")))?)
+        let path = file
+            .map(|file| folder.join(file))
+            .filter(|path| fs::symlink_metadata(path).is_ok_and(|about| about.is_file()));
+        absolute(
+            &path.ok_or_else(|| wrong(format!("there is no {LAYERS_TAR} and no file `{name}` beside it")))?,
+        )
     };
     names.layers.iter().map(one).collect()
 }

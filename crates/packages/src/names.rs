@@ -18,7 +18,8 @@ pub(crate) fn random() -> String {
 
 /// Whether a name from a file may be given to `ovmlayer`: it must not be taken for a flag, a path or two names.
 pub(crate) fn is_plain(name: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@' | b'+');
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@' | b'+');
     !name.is_empty()
         && name.len() <= MAX_LENGTH
         && name.bytes().all(is_allowed)

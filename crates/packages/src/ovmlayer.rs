@@ -180,7 +180,9 @@ impl Ovmlayer {
             command.args(["--env", "DEBIAN_FRONTEND=noninteractive"]);
         }
         for (name, value) in &run.variables {
-            command.arg("--env").arg([name.as_os_str(), "=".as_ref(), value].into_iter().collect::<OsString>());
+            command
+                .arg("--env")
+                .arg([name.as_os_str(), "=".as_ref(), value].into_iter().collect::<OsString>());
             command.env(name, value);
         }
         command.args(run.env_file.map(|path| flag("--env-file=", path.as_os_str())));

@@ -49,18 +49,29 @@ impl Package {
     /// # Errors
     /// [`Error::Manifest`] with file and line when one of them is missing.
     pub fn identity(&self) -> Result<(&str, &str)> {
-        let missing = |key| {
-            let message = format!("a package needs a `{key}` that is a text, such as `{key}: {}`", example(key));
-            Problem::error(self.place.clone(), message)
-        };
-        match (self.about.name.as_deref(), self.about.version.as_deref()) {
-            (Some(name), Some(version)) => Ok((name, version)),
-            (name, version) => {
-                let keys = [("name", name.is_none()), ("version", version.is_none())];
-                let problems = keys.into_iter().filter(|(_, is_missing)| *is_missing);
-                Err(Problems(problems.map(|(key, _)| missing(key)).collect()).into())
+        let name = self.about.name.as_deref().ok_or_else(|| self.missing("name", "my-package"));
+        match (name, self.version()) {
+            (Ok(name), Ok(version)) => Ok((name, version)),
+            (Err(problem), Ok(_)) => Err(Problems(vec![problem]).into()),
+            (Err(problem), Err(Error::Manifest(Problems(others)))) => {
+                Err(Problems(std::iter::once(problem).chain(others).collect()).into())
             }
+            (_, Err(error)) => Err(error),
         }
+    }
+
+    /// The version that it must have where others share it.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] with file and line when it is missing.
+    pub fn version(&self) -> Result<&str> {
+        let missing = || Problems(vec![self.missing("version", "0.1.0")]).into();
+        self.about.version.as_deref().ok_or_else(missing)
+    }
+
+    fn missing(&self, key: &str, example: &str) -> Problem {
+        let message = format!("a package needs a `{key}` that is a text, such as `{key}: {example}`");
+        Problem::error(self.place.clone(), message)
     }
 
     /// Refuses packages whose blocks do not run here.
@@ -77,10 +88,6 @@ impl Package {
         }
         Ok(())
     }
-}
-
-fn example(key: &str) -> &'static str {
-    if key == "name" { "my-package" } else { "0.1.0" }
 }
 
 /// The manifest in a folder.

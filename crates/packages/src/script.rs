@@ -40,7 +40,9 @@ impl Surroundings {
         let mut mounts = self.mounts(missing);
         let caches = CACHES.iter().map(|path| Bind::same(path.as_ref()));
         let is_bound = |cache: &Bind| self.binds.iter().any(|bind| bind.target == cache.target);
-        mounts.extend(caches.filter(|cache| cache.is_there() && !is_bound(cache)).map(|cache| cache.to_mount()));
+        mounts.extend(
+            caches.filter(|cache| cache.is_there() && !is_bound(cache)).map(|cache| cache.to_mount()),
+        );
         mounts
     }
 

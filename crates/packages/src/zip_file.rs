@@ -71,7 +71,9 @@ mod tests {
             fs::read(path).expect("the archive")
         };
         let first = archive("first.zip");
-        File::open(source.join("a")).and_then(|file| file.set_modified(std::time::SystemTime::UNIX_EPOCH)).expect("a time");
+        File::open(source.join("a"))
+            .and_then(|file| file.set_modified(std::time::SystemTime::UNIX_EPOCH))
+            .expect("a time");
         assert!(first == archive("second.zip"));
         let mut read = zip::ZipArchive::new(io::Cursor::new(first)).expect("an archive");
         assert_eq!(read.len(), 2);

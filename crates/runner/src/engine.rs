@@ -179,6 +179,7 @@ impl<'s> Engine<'s> {
         let (flow, selection) = self.select(id)?;
         self.root_flow = Some(Arc::clone(&flow));
         let inputs = self.root_inputs(&flow.inputs);
+        self.warn_of_injections(&flow);
         self.launch_early(&flow, &start.scope);
         self.start_flow(Start { inputs, ..start }, flow, start::FlowPlan { selection, ..Default::default() });
         Ok(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::Payload;
 use crate::mqtt::Bus;
-use crate::process::{Process, ProcessId};
+use crate::process::{Ending, Process, ProcessId};
 
 /// How long an executor may take to start.
 pub(crate) const BOOT: Duration = Duration::from_secs(60);
@@ -40,6 +40,10 @@ pub(crate) struct ExecutorProcess {
     ready: bool,
     /// Whether the layers that it runs in are still being made.
     preparing: bool,
+    /// How many of its outputs may still bring something.
+    pub(crate) open: u8,
+    /// How it has ended.
+    pub(crate) ending: Option<Ending>,
     /// Jobs that are to be handed over, with what it is told.
     waiting: VecDeque<(Arc<str>, Payload)>,
     /// Jobs that are being handed over, with the same, to say it again.
@@ -66,6 +70,8 @@ impl ExecutorProcess {
             id,
             ready: false,
             preparing: false,
+            open: 2,
+            ending: None,
             waiting: VecDeque::new(),
             handing: HashMap::new(),
             jobs: HashSet::new(),
@@ -98,6 +104,11 @@ impl ExecutorProcess {
             self.last_lines.pop_front();
         }
         self.last_lines.push_back(crate::log::cut(line));
+    }
+
+    /// How it has ended, once all that it wrote has come.
+    pub(crate) fn done(&self) -> Option<Ending> {
+        self.ending.clone().filter(|_| self.open == 0)
     }
 
     /// What it wrote last.

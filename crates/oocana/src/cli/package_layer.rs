@@ -8,7 +8,9 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum PackageLayer {
     /// Make the layers of a package, unless there are some of its version.
-    #[command(after_help = "Example: oocana package-layer create ./my-package --bind-paths src=/srv/cache,dst=/root/.cache")]
+    #[command(
+        after_help = "Example: oocana package-layer create ./my-package --bind-paths src=/srv/cache,dst=/root/.cache"
+    )]
     Create {
         /// The folder of the package.
         package: PathBuf,
@@ -16,7 +18,7 @@ pub(crate) enum PackageLayer {
         script: Script,
     },
     /// The same, noted by name and version in the external store.
-    #[command(alias = "create-registry")]
+    #[command(alias = "create-registry", disable_version_flag = true)]
     CreateExternal {
         /// The name.
         name: String,
@@ -33,7 +35,7 @@ pub(crate) enum PackageLayer {
         package: PathBuf,
     },
     /// The same, of the external store.
-    #[command(alias = "delete-registry")]
+    #[command(alias = "delete-registry", disable_version_flag = true)]
     DeleteExternal {
         /// The name.
         name: String,
@@ -41,6 +43,7 @@ pub(crate) enum PackageLayer {
         version: String,
     },
     /// Print `Exist` or `NotInStore`.
+    #[command(disable_version_flag = true)]
     Get {
         /// The folder of the package.
         package: PathBuf,
@@ -52,7 +55,7 @@ pub(crate) enum PackageLayer {
         package_version: Option<String>,
     },
     /// The same, of the external store.
-    #[command(alias = "get-registry")]
+    #[command(alias = "get-registry", disable_version_flag = true)]
     GetExternal {
         /// The name.
         name: String,
@@ -91,7 +94,7 @@ pub(crate) enum PackageLayer {
     },
     /// List all package layers.
     List,
-    /// Forget all package layers that are noted by path, and delete ALL layers, those of others too.
+    /// Forget all package layers that are noted by path, and delete ALL layers of the runtime store, those of others too.
     DeleteAll,
 }
 

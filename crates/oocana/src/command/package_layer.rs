@@ -93,7 +93,8 @@ fn tell_absent(was_there: bool, what: &dyn std::fmt::Display) {
 
 /// The layers and what a script sees; signals end the script in order from now on.
 fn for_script(config: &Config, script: &Script) -> Result<(Layers, Surroundings), Failed> {
-    let watch = Interrupt::watch().map_err(|error| Failed::new(format!("cannot watch for signals: {error}")))?;
+    let watch =
+        Interrupt::watch().map_err(|error| Failed::new(format!("cannot watch for signals: {error}")))?;
     let ovmlayer = Ovmlayer::find().map_err(failed)?.interrupted_by(watch);
     let with = surroundings(&script.inside, script.env_file.as_deref(), config)?;
     Ok((Layers::new(ovmlayer, config.places()), with))

@@ -22,7 +22,7 @@ use super::state::{JobId, OwnProcess, Run, Timer, Values};
 /// The most shells and programs that run at once; each takes a few processes and threads.
 const MAX_PROCESSES: usize = 64;
 
-/// How long what a shell has left running may keep its output open.
+/// How long what a shell or an executor has left running may keep its output open.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// A job that gets a process of its own.
@@ -45,15 +45,18 @@ impl Waiting {
 impl Engine<'_> {
     /// Starts the executors that nodes of the root flow need, so that they start side by side and before they are needed.
     pub(super) fn launch_early(&mut self, flow: &Flow, scope: &Scope) {
-        let mut names = HashSet::new();
+        let mut keys = HashSet::new();
         for node in &flow.nodes {
             if let NodeBlock::Task { task, .. } = &node.block
                 && let Executor::Process { name, .. } = &task.executor
-                && names.insert(name.clone())
             {
+                let scope = self.task_scope(scope, task);
                 let identifier = scope.identifier(&self.setup.places.session, None);
-                // What goes wrong is told when a job needs it.
-                let _ = self.launch(scope, &ExecutorKey { name: name.clone(), identifier }, None);
+                let key = ExecutorKey { name: name.clone(), identifier };
+                if keys.insert(key.clone()) {
+                    // What goes wrong is told when a job needs it.
+                    let _ = self.launch(&scope, &key, None);
+                }
             }
         }
     }
@@ -236,11 +239,21 @@ impl Engine<'_> {
                 executor.keep_line(text);
             }
             let preparing = executor.is_preparing();
+            match &event {
+                ProcessEvent::Closed(_) => executor.open -= 1,
+                ProcessEvent::Ended(ending) => executor.ending = Some(ending.clone()),
+                _ => {}
+            }
+            let done = executor.done();
             match event {
                 ProcessEvent::Line { stdio, text } if preparing => self.preparing_line(id, stdio, &text),
                 ProcessEvent::Line { text, .. } => self.log(&format!("executor: {text}")),
-                ProcessEvent::Ended(ending) => self.executor_ended(id, &ending),
+                // What it has left running may keep its outputs open.
+                ProcessEvent::Ended(_) => self.set_timer(DRAIN, Timer::Ended(id)),
                 ProcessEvent::Closed(_) | ProcessEvent::Gone => {}
+            }
+            if let Some(ending) = done {
+                self.executor_ended(id, &ending);
             }
             return;
         }
@@ -350,6 +363,13 @@ impl Engine<'_> {
             self.kill_orphans();
         }
         self.end_block(job, &[], error);
+    }
+
+    /// An executor has ended, and what it wrote has had the time to come.
+    pub(super) fn executor_drained(&mut self, id: ProcessId) {
+        if let Some(ending) = self.executors.of_process(id).and_then(|executor| executor.ending.clone()) {
+            self.executor_ended(id, &ending);
+        }
     }
 
     /// An executor has ended, and all that ran in it with it.

@@ -2,14 +2,13 @@
 
 use std::ffi::OsString;
 
-use flow::{Metadata, PackageManifest, Task};
+use flow::{Flow, Metadata, PackageManifest, Task};
 
 use crate::executor::ExecutorKey;
 use crate::process::Launch;
 use crate::scope::Scope;
 
 use super::Engine;
-use super::state::Start;
 
 impl Engine<'_> {
     /// Whether executors of a scope run in layers: those of a package whose blocks run here, unless it is left out.
@@ -22,18 +21,34 @@ impl Engine<'_> {
         });
         let Some((path, bytes)) = manifest else { return false };
         // One that cannot be understood is a mistake that whoever makes the layers tells.
-        let about = flow::yaml::parse(&path, &bytes).map(|yaml| PackageManifest::read(&yaml)).unwrap_or_default();
+        let about =
+            flow::yaml::parse(&path, &bytes).map(|yaml| PackageManifest::read(&yaml)).unwrap_or_default();
         let is_connector = about.name.is_some_and(|name| name.starts_with("@connector/"));
         !layers.exclude.contains(&scope.path)
             && !is_connector
             && !Metadata::read(files, &scope.path).hide_source
     }
 
-    /// A task of another package runs in that one's layers, when there are layers.
-    pub(super) fn in_own_package(&self, start: Start, task: &Task) -> Start {
+    /// The scope of a task in a flow: that of its own package, when there are layers and it is another package's.
+    pub(super) fn task_scope(&self, flow: &Scope, task: &Task) -> Scope {
         match (&self.setup.options.layers, &task.package, &task.path) {
-            (Some(_), Some(name), Some(path)) => Start { scope: self.package_scope(name, path), ..start },
-            _ => start,
+            (Some(_), Some(name), Some(path)) => self.package_scope(name, path),
+            _ => flow.clone(),
+        }
+    }
+
+    /// Says which nodes want to be installed into another package.
+    pub(super) fn warn_of_injections(&mut self, flow: &Flow) {
+        if self.setup.options.layers.is_none() {
+            return;
+        }
+        for node in &flow.nodes {
+            if let Some((package, _)) = &node.inject_package {
+                let id = &node.id;
+                self.warn(&format!(
+                    "node `{id}` runs in the layers of its own package, not in those of `{package}`"
+                ));
+            }
         }
     }
 
@@ -45,7 +60,8 @@ impl Engine<'_> {
         program: &str,
         arguments: Vec<OsString>,
     ) -> Launch<'static> {
-        let (own, first) = self.setup.options.layers.as_ref().map(|layers| layers.command.clone()).unwrap_or_default();
+        let (own, first) =
+            self.setup.options.layers.as_ref().map(|layers| layers.command.clone()).unwrap_or_default();
         let runtime = crate::uuid().replace('-', "_");
         let words: [(&str, OsString); 3] = [
             ("--runtime", runtime.clone().into()),

@@ -57,7 +57,8 @@ impl Engine<'_> {
         let handles: Handles = node.inputs.iter().map(|input| input.handle.clone()).collect();
         match &node.block {
             NodeBlock::Task { task, inline } => {
-                let start = self.in_own_package(start, task);
+                let scope = self.task_scope(&start.scope, task);
+                let start = Start { scope, ..start };
                 let spawns =
                     matches!(&task.executor, Executor::Process { options, .. } if options.spawn && *inline);
                 let apart = node.inject_node.clone().or_else(|| spawns.then(|| node.id.clone()));
