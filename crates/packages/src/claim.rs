@@ -106,9 +106,10 @@ impl Drop for Claim {
 
 /// Removes merge points, then layers; whether all of them are gone.
 fn remove(ovmlayer: &Ovmlayer, points: &[String], layers: &[String]) -> bool {
-    let are_unmerged = points.iter().rev().fold(true, |all, point| ovmlayer.unmerge(point).is_ok() && all);
-    let are_deleted = layers.iter().rev().fold(true, |all, layer| ovmlayer.delete(layer).is_ok() && all);
-    are_unmerged && are_deleted
+    // One that stays must not keep the others.
+    let kept_points = points.iter().rev().filter(|point| ovmlayer.unmerge(point).is_err()).count();
+    let kept_layers = layers.iter().rev().filter(|layer| ovmlayer.delete(layer).is_err()).count();
+    kept_points == 0 && kept_layers == 0
 }
 
 /// Removes what dead owners have left. What cannot be removed stays claimed, for the next time.

@@ -142,14 +142,14 @@ impl Layers {
             (_, _, Ok(package)) => package,
             // The folder need not be there when somebody says what was in it.
             (Some(name), Some(version), Err(_)) => {
-                return Ok(status(self.find_named(path, name, Some(version))?));
+                return Ok(status(self.find_named(path, name, Some(version))?.is_some()));
             }
             (_, _, Err(crate::Error::NoPackage(_))) => return Ok(Status::NotInStore),
             (_, _, Err(error)) => return Err(error),
         };
         let own = package.name();
         let version = version.or(package.about.version.as_deref());
-        Ok(status(self.find_named(&package.path, name.unwrap_or(&own), version)?))
+        Ok(status(self.find_named(&package.path, name.unwrap_or(&own), version)?.is_some()))
     }
 
     /// Whether there is a usable layer of this name and version in the external store.
@@ -159,7 +159,7 @@ impl Layers {
     pub fn external_status(&self, name: &str, version: &str) -> Result<Status> {
         let listed = Listed::new(self)?;
         let layer = self.external()?.packages.remove(&external_key(name, version));
-        Ok(status(layer.filter(|layer| listed.has(layer))))
+        Ok(status(layer.is_some_and(|layer| listed.has(&layer))))
     }
 
     /// Each package in the search paths, with its status.
@@ -178,8 +178,8 @@ impl Layers {
     }
 }
 
-fn status<T>(found: Option<T>) -> Status {
-    if found.is_some() { Status::Exist } else { Status::NotInStore }
+fn status(is_there: bool) -> Status {
+    if is_there { Status::Exist } else { Status::NotInStore }
 }
 
 /// The layers that there are.

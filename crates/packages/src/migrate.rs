@@ -48,17 +48,17 @@ impl Layers {
             deleted.extend(lower.difference(&seen).cloned());
         }
         for layer in layers {
-            self.inside(&[layer], MOVE, [old, new].map(quote).to_vec(), claim)?;
+            self.inside(&[layer], MOVE, &[old, new].map(quote), claim)?;
         }
         for names in deleted.chunks(AT_ONCE) {
-            let words = std::iter::once(quote(new)).chain(names.iter().map(quote)).collect();
-            self.inside(layers, DELETE, words, claim)?;
+            let words: Vec<OsString> = std::iter::once(quote(new)).chain(names.iter().map(quote)).collect();
+            self.inside(layers, DELETE, &words, claim)?;
         }
         Ok(())
     }
 
     fn names(&self, layers: &[&str], folder: &Path, claim: &mut Claim) -> Result<BTreeSet<OsString>> {
-        let printed = self.inside(layers, LIST, vec![quote(folder)], claim)?;
+        let printed = self.inside(layers, LIST, &[quote(folder)], claim)?;
         let names = printed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
         Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
     }
@@ -68,7 +68,7 @@ impl Layers {
         &self,
         layers: &[&str],
         script: &str,
-        words: Vec<OsString>,
+        words: &[OsString],
         claim: &mut Claim,
     ) -> Result<Vec<u8>> {
         let point = format!("merge_{}", crate::names::random());
