@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{Stage, corpus, root};
 
-const COMMANDS: [&str; 6] = ["run", "check", "graph", "cache", "query", "completions"];
+const COMMANDS: [&str; 7] = ["run", "check", "graph", "cache", "query", "package-layer", "completions"];
 
 fn flow(name: &str) -> PathBuf {
     corpus().join("flows").join(name)

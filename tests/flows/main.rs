@@ -9,5 +9,6 @@ mod cli;
 mod corpus;
 mod faults;
 mod large;
+mod layers;
 mod mutated;
 mod stage;

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -22,7 +24,7 @@ pub(crate) fn corpus() -> PathBuf {
 }
 
 /// The folder with the programs of the published Python executor.
-fn python_programs() -> PathBuf {
+pub(crate) fn python_programs() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let folder = target.join(format!("executor-tools/python-{PYTHON_EXECUTOR}/bin"));
     assert!(
@@ -52,13 +54,23 @@ pub(crate) struct Run {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, with the programs of a folder before all others.
+    pub(crate) fn with_programs(folder: &Path) -> Self {
+        Self::with(&[folder])
+    }
+
+    fn with(first: &[&Path]) -> Self {
         let folder = tempfile::Builder::new().prefix("oocana-flows").tempdir().expect("a folder");
         for name in ["home", "tmp", "project", "packages"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         let old = std::env::var_os("PATH").unwrap_or_default();
-        let new = [python_programs(), root().join("executors/node/bin")];
-        let path = std::env::join_paths(new.into_iter().chain(std::env::split_paths(&old))).expect("a PATH");
+        let new = first.iter().map(|path| path.to_path_buf());
+        let new = new.chain([python_programs(), root().join("executors/node/bin")]);
+        let path = std::env::join_paths(new.chain(std::env::split_paths(&old))).expect("a PATH");
         Self { folder, path }
     }
 
@@ -112,6 +124,29 @@ impl Stage {
                 .output()
                 .expect("the program starts"),
         )
+    }
+
+    /// The same, with further variables.
+    pub(crate) fn run_with(&self, flow: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let mut command = self.run_arguments(self.bounded(&["run"]), flow, arguments);
+        command.envs(variables.iter().copied());
+        Run::of(&command.output().expect("the program starts"))
+    }
+
+    /// Waits until a run has made a file in a folder.
+    pub(crate) fn await_file(&self, name: &str, child: &mut Child) {
+        let path = self.path().join(name);
+        let watch = rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC).expect("a watch");
+        let folder = path.parent().expect("a folder");
+        rustix::fs::inotify::add_watch(&watch, folder, rustix::fs::inotify::WatchFlags::CREATE)
+            .expect("a watch");
+        let pid = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("a handle");
+        while !path.exists() {
+            let mut handles = [PollFd::new(&watch, PollFlags::IN), PollFd::new(&pid, PollFlags::IN)];
+            poll(&mut handles, None).expect("poll");
+            assert!(handles[1].revents().is_empty(), "the run ended before it made {name}");
+            let _ = rustix::io::read(&watch, &mut [0_u8; 4096]);
+        }
     }
 
     /// Starts a run and goes on.

@@ -36,9 +36,11 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ovmlayer-flow", &[]),
+    // What it does to layers, it does through the program.
+    ("ovmlayer-packages", &["ovmlayer-tree", "ovmlayer-flow"]),
     ("ovmlayer-runner", &["ovmlayer-tree", "ovmlayer-cache", "ovmlayer-http", "ovmlayer-flow"]),
     // The program for flows calls the program for layers and does not link it.
-    ("oocana", &["ovmlayer-flow", "ovmlayer-runner"]),
+    ("oocana", &["ovmlayer-flow", "ovmlayer-runner", "ovmlayer-packages"]),
     // The program for layers links neither archive nor HTTP code.
     ("ovmlayer", &["ovmlayer-tree", "ovmlayer-sandbox", "ovmlayer-layers"]),
     (
@@ -54,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ovmlayer-layers",
             "ovmlayer-deps",
             "ovmlayer-recipe",
+            "ovmlayer-packages",
         ],
     ),
 ];

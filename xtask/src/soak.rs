@@ -52,6 +52,7 @@ const COUNTS: &[(&str, &str)] = &[
     ("OVMLAYER_REAL_WORK", "2"),
     ("OVMLAYER_WAYS", "7"),
     ("OVMLAYER_RUNTIME_IMAGE", "1"),
+    ("OVMLAYER_PACKAGE_TOOLS", "1"),
     ("PROPTEST_CASES", "1024"),
 ];
 

@@ -42,7 +42,7 @@ pub use manifest::{
 };
 pub use metadata::Metadata;
 pub use problem::{Place, Problem, Problems, Severity};
-pub use reference::Reference;
+pub use reference::{Reference, clean};
 pub use resolve::{Search, SearchPath};
 pub use select::{Selection, select};
 pub use slot::{ProviderBlock, SlotProvider, runtime_handle};

@@ -55,7 +55,8 @@ impl Reference {
 }
 
 /// A path without `.` and `..`, by its text alone: links are not followed.
-pub(crate) fn clean(path: &Path) -> PathBuf {
+#[must_use]
+pub fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {

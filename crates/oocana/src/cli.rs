@@ -1,5 +1,6 @@
 //! The command line.
 
+mod package_layer;
 mod run;
 
 use std::ffi::OsString;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use package_layer::{Inside, PackageLayer, Script};
 pub(crate) use run::{Progress, Run, Search};
 
 /// Runs flows: graphs of blocks written in Python, Node.js or shell.
@@ -50,6 +52,12 @@ pub(crate) enum Command {
     /// Ask what a flow has, for programs.
     #[command(subcommand)]
     Query(Query),
+    /// Make, find and move layers of packages.
+    ///
+    /// A package layer holds the folder of a package and what its bootstrap script has installed for it. It needs `ovmlayer`, set up,
+    /// in PATH.
+    #[command(subcommand)]
+    PackageLayer(PackageLayer),
     /// Print a completion script for a shell.
     #[command(after_help = "Example: oocana completions zsh > ~/.zfunc/_oocana")]
     Completions {
@@ -59,10 +67,39 @@ pub(crate) enum Command {
     /// Watch over a program that `run` has started.
     #[command(hide = true)]
     Supervise {
+        /// The stack of layers that goes when the program has ended.
+        #[arg(long)]
+        runtime: Option<String>,
         /// The program and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<OsString>,
     },
+    /// Run a program in the layers of a package.
+    #[command(hide = true)]
+    InLayer(InLayer),
+}
+
+/// What `run` tells the process that becomes an executor in layers.
+#[derive(Debug, Args)]
+pub(crate) struct InLayer {
+    /// The name of the stack.
+    #[arg(long)]
+    pub(crate) runtime: String,
+    /// The package.
+    #[arg(long)]
+    pub(crate) package: PathBuf,
+    /// The folder for what its blocks keep.
+    #[arg(long)]
+    pub(crate) data_dir: PathBuf,
+    #[arg(long)]
+    pub(crate) bind_paths: Vec<String>,
+    #[arg(long)]
+    pub(crate) retain_env_keys: Vec<String>,
+    #[arg(long)]
+    pub(crate) env_file: Option<PathBuf>,
+    /// The program and its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// Find every mistake in a flow without running it.

@@ -1,5 +1,7 @@
 //! What each command does.
 
+mod in_layer;
+mod package_layer;
 mod query;
 mod run;
 
@@ -37,7 +39,7 @@ impl Failed {
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let config = cli.config;
     let result = match cli.command {
-        Command::Supervise { command } => return supervise(&command),
+        Command::Supervise { runtime: None, command } => return supervise(&command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "oocana", &mut script);
@@ -68,6 +70,11 @@ fn with_config(command: Command, config: &Config) -> Result<u8, Failed> {
             cache.clear().map_err(|error| Failed::new(format!("cannot remove the cache: {error}")))?;
             Ok(0)
         }
+        Command::PackageLayer(action) => package_layer::run(action, config),
+        Command::Supervise { runtime: Some(runtime), command } => {
+            in_layer::supervise(&runtime, config, || supervise(&command))
+        }
+        Command::InLayer(options) => in_layer::run(options, config),
         Command::Completions { .. } | Command::Supervise { .. } => Ok(0),
     }
 }

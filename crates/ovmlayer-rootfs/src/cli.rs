@@ -2,6 +2,7 @@
 
 mod images;
 mod look;
+mod package;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use recipe::plan::Base;
 
 pub(crate) use images::{Copy, Parts, Publish, Pull, Push, Registries, Signing};
 pub(crate) use look::{Choice, Diff, Inspect, Sbom};
+pub(crate) use package::{CreatePackage, ExportPackage, Package};
 
 /// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
 ///
@@ -127,6 +129,9 @@ Exit status, as of diff(1): 0 the same, 1 different, 2 trouble.")]
   ovmlayer-rootfs sbom dist/server-foundation --format cyclonedx --platform arm64
   ovmlayer-rootfs sbom oci:dist/app:v1 --attach     beside the image in its layout, whose digest stays")]
     Sbom(Sbom),
+    /// Layers of one package of blocks, for a registry.
+    #[command(subcommand)]
+    Package(Package),
     /// Say what this machine can do, and what to do about the rest.
     Doctor(Doctor),
     /// Print a completion script for a shell.

@@ -1,12 +1,14 @@
 //! The engine: tokens move along the edges of flows, and nodes fire (section 2 of the contract).
 //!
 //! * `tokens` moves values and fires nodes; `start` starts what they run; `finish` ends it.
+//! * `launch` begins and ends processes; `layer` says which executors run in layers.
 //! * `dispatch` takes what executors, processes and servers say; `request` answers what blocks ask.
 //! * `select` begins with a part of a flow, and with kept values.
 
 mod dispatch;
 mod finish;
 mod launch;
+mod layer;
 mod request;
 mod select;
 mod start;
@@ -177,6 +179,7 @@ impl<'s> Engine<'s> {
         let (flow, selection) = self.select(id)?;
         self.root_flow = Some(Arc::clone(&flow));
         let inputs = self.root_inputs(&flow.inputs);
+        self.warn_of_injections(&flow);
         self.launch_early(&flow, &start.scope);
         self.start_flow(Start { inputs, ..start }, flow, start::FlowPlan { selection, ..Default::default() });
         Ok(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::Payload;
 use crate::mqtt::Bus;
-use crate::process::{Process, ProcessId};
+use crate::process::{Ending, Process, ProcessId};
 
 /// How long an executor may take to start.
 pub(crate) const BOOT: Duration = Duration::from_secs(60);
@@ -38,6 +38,12 @@ pub(crate) struct ExecutorProcess {
     pub(crate) process: Process,
     pub(crate) id: ProcessId,
     ready: bool,
+    /// Whether the layers that it runs in are still being made.
+    preparing: bool,
+    /// How many of its outputs may still bring something.
+    pub(crate) open: u8,
+    /// How it has ended.
+    pub(crate) ending: Option<Ending>,
     /// Jobs that are to be handed over, with what it is told.
     waiting: VecDeque<(Arc<str>, Payload)>,
     /// Jobs that are being handed over, with the same, to say it again.
@@ -63,12 +69,30 @@ impl ExecutorProcess {
             process,
             id,
             ready: false,
+            preparing: false,
+            open: 2,
+            ending: None,
             waiting: VecDeque::new(),
             handing: HashMap::new(),
             jobs: HashSet::new(),
             service: service.map(|hash| ServiceState { hash, running: false }),
             last_lines: VecDeque::new(),
         }
+    }
+
+    /// The same, in layers that are made first.
+    pub(crate) fn preparing(mut self) -> Self {
+        self.preparing = true;
+        self
+    }
+
+    pub(crate) const fn is_preparing(&self) -> bool {
+        self.preparing
+    }
+
+    /// Its layers are made; it starts now.
+    pub(crate) fn prepared(&mut self) {
+        self.preparing = false;
     }
 
     pub(crate) const fn is_ready(&self) -> bool {
@@ -80,6 +104,11 @@ impl ExecutorProcess {
             self.last_lines.pop_front();
         }
         self.last_lines.push_back(crate::log::cut(line));
+    }
+
+    /// How it has ended, once all that it wrote has come.
+    pub(crate) fn done(&self) -> Option<Ending> {
+        self.ending.clone().filter(|_| self.open == 0)
     }
 
     /// What it wrote last.
@@ -110,6 +139,10 @@ impl Executors {
 
     pub(crate) fn get_mut(&mut self, key: &ExecutorKey) -> Option<&mut ExecutorProcess> {
         self.by_key.get_mut(key)
+    }
+
+    pub(crate) fn key_of(&self, id: ProcessId) -> Option<&ExecutorKey> {
+        self.by_process.get(&id)
     }
 
     pub(crate) fn of_process(&mut self, id: ProcessId) -> Option<&mut ExecutorProcess> {

@@ -38,7 +38,7 @@ mod wire;
 
 pub use cache::Cache;
 pub use observer::{Happening, Observer};
-pub use options::{Options, WireOptions};
+pub use options::{LAYER_READY, LayerOptions, Options, WireOptions};
 pub use outcome::{Error, NodeCount, Outcome, StarvedNode};
 pub use payload::Payload;
 pub use random::uuid;

@@ -55,9 +55,27 @@ pub struct Options {
     pub token: Option<String>,
     /// Where secrets of accounts are.
     pub vault_url: Option<String>,
-    /// The program, and its first arguments, that calls [`crate::supervise`] with what follows.
+    /// The program, and its first arguments, that calls [`crate::supervise`] with what follows after `--`. `--runtime NAME` before
+    /// that names a stack of layers that has to go when the program has ended.
     pub supervisor: (PathBuf, Vec<OsString>),
+    /// How executors run in layers of packages; on this machine as it is when there is none.
+    pub layers: Option<LayerOptions>,
 }
+
+/// How executors run in layers of packages.
+#[derive(Debug, Clone)]
+pub struct LayerOptions {
+    /// The program, and its first arguments, that runs what follows after `--` in the stack `--runtime NAME` with the layers of the
+    /// package `--package DIR`, which it makes when they are not there. It says [`LAYER_READY`] as soon as the stack is.
+    pub command: (PathBuf, Vec<OsString>),
+    /// Packages, by path, that run on this machine as it is.
+    pub exclude: Vec<PathBuf>,
+    /// The package in whose layers those run instead.
+    pub default_package: Option<PathBuf>,
+}
+
+/// The line that tells that an executor begins to start in its layers.
+pub const LAYER_READY: &str = "oocana: the layers are ready";
 
 /// How messages go.
 #[derive(Debug, Clone, Default)]

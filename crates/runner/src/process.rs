@@ -70,6 +70,8 @@ pub(crate) struct Launch<'l> {
     pub(crate) folder: Option<&'l Path>,
     /// Variables beside those of the runner.
     pub(crate) variables: Vec<(OsString, OsString)>,
+    /// The stack of layers that goes when the program has ended.
+    pub(crate) runtime: Option<String>,
 }
 
 /// A running program. It ends with the value.
@@ -99,7 +101,11 @@ impl Launcher {
         self.next += 1;
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.supervisor.0);
-        command.args(&self.supervisor.1).arg(launch.program).args(launch.arguments);
+        command.args(&self.supervisor.1);
+        if let Some(name) = launch.runtime {
+            command.arg("--runtime").arg(name);
+        }
+        command.arg("--").arg(launch.program).args(launch.arguments);
         command.envs(launch.variables);
         if let Some(folder) = launch.folder {
             command.current_dir(folder);

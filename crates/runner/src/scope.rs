@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::Options;
+
 /// Jobs of one scope share executor processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scope {
@@ -27,6 +29,15 @@ pub fn service_hash(dir: &Path) -> String {
 }
 
 impl Scope {
+    /// The scope that stands for this one: that of the default package, for packages that have no layers of their own.
+    pub(crate) fn redirected(self, options: &Options) -> Self {
+        let layers = options.layers.as_ref().filter(|layers| layers.exclude.contains(&self.path));
+        match layers.and_then(|layers| layers.default_package.clone()) {
+            Some(path) => Self { path, ..self },
+            None => self,
+        }
+    }
+
     /// The name of its executor processes in a session; `apart` is what has one of its own.
     pub(crate) fn identifier(&self, session: &str, apart: Option<&str>) -> String {
         let path = self.path.to_string_lossy();

@@ -182,5 +182,6 @@ fn root_scope(options: &Options, loader: &Loader, block: &Block) -> Scope {
         Block::Service(service) => Some(service.service.path.clone()),
     };
     let package = path.as_deref().and_then(package_root).filter(|path| path.is_dir()).map(Path::to_owned);
-    Scope { path: package.unwrap_or_else(|| options.cwd.clone()), data_dir: options.project_data.clone() }
+    let path = package.unwrap_or_else(|| options.cwd.clone());
+    Scope { path, data_dir: options.project_data.clone() }.redirected(options)
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::Inside;
+
 /// Where packages are looked for.
 #[derive(Debug, Args)]
 pub(crate) struct Search {
@@ -121,27 +123,14 @@ pub(crate) struct Run {
     /// Print the search paths and binds, and run nothing.
     #[arg(long, help_heading = "Layers")]
     pub(crate) dry_run: bool,
-    /// Variables that executors in layers get too.
-    #[arg(long, value_delimiter = ',', value_name = "KEY", help_heading = "Layers")]
-    pub(crate) retain_env_keys: Vec<String>,
     /// Packages, by path, that run without a layer of their own.
     #[arg(long, value_delimiter = ',', value_name = "DIR", help_heading = "Layers")]
     pub(crate) exclude_packages: Vec<PathBuf>,
     /// The package in whose layer those run instead.
     #[arg(long, value_name = "DIR", help_heading = "Layers")]
     pub(crate) default_package: Option<PathBuf>,
-    /// A folder that layers see: `src=DIR,dst=DIR[,ro|rw][,recursive|nonrecursive]`.
-    #[arg(long, value_name = "BIND", help_heading = "Layers")]
-    pub(crate) bind_paths: Vec<String>,
-    /// A file with such binds, one a line.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "OOCANA_BIND_PATH_FILE",
-        hide_env = true,
-        help_heading = "Layers"
-    )]
-    pub(crate) bind_path_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) inside: Inside,
 }
 
 /// How progress is shown.

@@ -23,8 +23,13 @@ pub(super) fn run(query: Query, config: &Config) -> Result<u8, Failed> {
         Query::Package { flow, search } => {
             let mut loader = loader(config, &search)?;
             load_flow(&mut loader, &flow)?;
+            // Without `ovmlayer` there are no layers.
+            let layers = super::package_layer::layers(config).ok();
             for path in packages(&loader) {
-                printer::result(&format!("package-status: {}:\"false\"", json!(path)));
+                let status = layers.as_ref().map(|layers| layers.status(&path, None, None)).transpose();
+                let status = status.map_err(|error| Failed::new(error.to_string()))?;
+                let exists = status == Some(packages::Status::Exist);
+                printer::result(&format!("package-status: {}:\"{exists}\"", json!(path)));
             }
         }
         Query::Inputs { block, output, search } => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use runner::{Error, Options, Outcome, Payload, WireOptions};
+use runner::{Error, LayerOptions, Options, Outcome, Payload, WireOptions};
 use serde_json::{Map, Value, json};
 
 use crate::cli::Run;
@@ -12,6 +12,7 @@ use crate::config::{Config, expand};
 use crate::printer;
 use crate::progress::Display;
 
+use super::package_layer::surroundings;
 use super::{Failed, cwd};
 
 /// How long a block without source may take, in seconds, unless somebody says otherwise.
@@ -94,7 +95,7 @@ fn outcome_json(outcome: &Outcome) -> String {
 fn dry_run(run: &Run, config: &Config) {
     let search: Vec<String> =
         config.search(&run.search.search_paths).iter().map(|path| path.display().to_string()).collect();
-    printer::result(&format!("bind_paths: {}", run.bind_paths.join(" ")));
+    printer::result(&format!("bind_paths: {}", run.inside.bind_paths.join(" ")));
     printer::result(&format!("search_paths: {}", search.join(",")));
 }
 
@@ -105,11 +106,14 @@ fn options(run: Run, config: &Config) -> Result<Options, Failed> {
         let listed = variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         std::env::var(name).ok().or(listed).filter(|value| !value.is_empty())
     };
+    let own = std::env::current_exe()
+        .map_err(|error| Failed::new(format!("this program is not to be found: {error}")))?;
+    let layers = layers(&run, &own, config, &cwd)?;
     let folder =
         |path: Option<std::path::PathBuf>| path.map(|path| cwd.join(expand(&path.to_string_lossy())));
     let temp_root = folder(run.temp_root).unwrap_or_else(std::env::temp_dir);
-    let own = std::env::current_exe()
-        .map_err(|error| Failed::new(format!("this program is not to be found: {error}")))?;
+    let mut supervisor = own_words(config);
+    supervisor.push("supervise".into());
     Ok(Options {
         inputs: json_map("--inputs", run.inputs.as_deref())?,
         nodes_inputs: nodes_inputs(run.nodes_inputs.as_deref())?,
@@ -136,10 +140,40 @@ fn options(run: Run, config: &Config) -> Result<Options, Failed> {
         token: known("OOMOL_TOKEN"),
         vault_url: known("OOMOL_VAULT_ADDR"),
         variables,
-        supervisor: (own, vec![OsString::from("supervise"), OsString::from("--")]),
+        supervisor: (own, supervisor),
+        layers,
         block: run.block,
         cwd,
     })
+}
+
+/// Words that come first when this program starts itself.
+fn own_words(config: &Config) -> Vec<OsString> {
+    config.file.iter().flat_map(|path| [OsString::from("--config"), path.into()]).collect()
+}
+
+/// How executors run in layers, when there is an `ovmlayer` that can do its work.
+fn layers(run: &Run, own: &Path, config: &Config, cwd: &Path) -> Result<Option<LayerOptions>, Failed> {
+    if packages::Ovmlayer::find().is_err() {
+        return Ok(None);
+    }
+    let with = surroundings(&run.inside, run.env_file.as_deref(), config)?;
+    let mut words = own_words(config);
+    words.push("in-layer".into());
+    for bind in &with.binds {
+        words.extend(["--bind-paths".into(), bind.to_mount()]);
+    }
+    for key in &with.retain {
+        words.extend([OsString::from("--retain-env-keys"), key.into()]);
+    }
+    if let Some(path) = with.env_file {
+        words.extend(["--env-file".into(), path.into()]);
+    }
+    let absolute = |path: &Path| flow::clean(&cwd.join(expand(&path.to_string_lossy())));
+    let configured = config.run.exclude_packages.iter().map(|path| absolute(path.as_ref()));
+    let exclude = run.exclude_packages.iter().map(|path| absolute(path)).chain(configured).collect();
+    let default_package = run.default_package.as_deref().map(absolute);
+    Ok(Some(LayerOptions { command: (own.to_owned(), words), exclude, default_package }))
 }
 
 /// The variables of the file with variables that are not set already.

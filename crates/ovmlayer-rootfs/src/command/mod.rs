@@ -7,6 +7,7 @@ mod inspect;
 mod list;
 mod lock;
 mod look;
+mod package;
 mod registries;
 mod sbom;
 mod transfer;
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Inspect(inspect) => inspect::run(cli, inspect),
         Command::Diff(diff) => Ok(diff::run(cli, diff)),
         Command::Sbom(sbom) => sbom::run(cli, sbom),
+        Command::Package(command) => package::run(cli, command),
         Command::Doctor(doctor) => doctor::run(doctor, cli.json),
         Command::Completions { shell } => {
             let mut script = Vec::new();

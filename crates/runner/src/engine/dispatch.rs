@@ -232,6 +232,7 @@ impl Engine<'_> {
             Timer::TimeOut(job, seconds) => self.time_out(&job, seconds),
             Timer::Repeat(topic, body, pause) => self.repeat_due(topic, body, pause),
             Timer::Drain(job) => self.shell_done(&job),
+            Timer::Ended(id) => self.executor_drained(id),
             Timer::Boot(key) => {
                 let Some(executor) = self.executors.get_mut(&key).filter(|executor| !executor.is_ready())
                 else {

@@ -22,7 +22,7 @@ use super::state::{JobId, OwnProcess, Run, Timer, Values};
 /// The most shells and programs that run at once; each takes a few processes and threads.
 const MAX_PROCESSES: usize = 64;
 
-/// How long what a shell has left running may keep its output open.
+/// How long what a shell or an executor has left running may keep its output open.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// A job that gets a process of its own.
@@ -45,15 +45,18 @@ impl Waiting {
 impl Engine<'_> {
     /// Starts the executors that nodes of the root flow need, so that they start side by side and before they are needed.
     pub(super) fn launch_early(&mut self, flow: &Flow, scope: &Scope) {
-        let mut names = HashSet::new();
+        let mut keys = HashSet::new();
         for node in &flow.nodes {
             if let NodeBlock::Task { task, .. } = &node.block
                 && let Executor::Process { name, .. } = &task.executor
-                && names.insert(name.clone())
             {
+                let scope = self.task_scope(scope, task);
                 let identifier = scope.identifier(&self.setup.places.session, None);
-                // What goes wrong is told when a job needs it.
-                let _ = self.launch(scope, &ExecutorKey { name: name.clone(), identifier }, None);
+                let key = ExecutorKey { name: name.clone(), identifier };
+                if keys.insert(key.clone()) {
+                    // What goes wrong is told when a job needs it.
+                    let _ = self.launch(&scope, &key, None);
+                }
             }
         }
     }
@@ -80,7 +83,8 @@ impl Engine<'_> {
             return Ok(());
         }
         let program = format!("{}-executor", key.name);
-        if find_program(&program).is_none() {
+        let in_layer = self.is_in_layer(scope);
+        if !in_layer && find_program(&program).is_none() {
             return Err(format!(
                 "the program `{program}`, which runs {} blocks, is not in PATH; install it{}",
                 key.name,
@@ -109,17 +113,32 @@ impl Engine<'_> {
             vec![("IS_FORKED".into(), "1".into()), ("OOCANA_PKG_DIR".into(), scope.data_dir.clone().into())];
         let more = self.setup.options.variables.iter();
         variables.extend(more.map(|(name, value)| (name.into(), value.into())));
-        let launch = Launch { program: program.clone().into(), arguments, folder: None, variables };
+        let launch = if in_layer {
+            self.in_layer(scope, key, &program, arguments)
+        } else {
+            let program = program.clone().into();
+            Launch { program, arguments, folder: None, variables, runtime: None }
+        };
         let (id, process) = self
             .setup
             .launcher
             .start(launch)
             .map_err(|error| format!("`{program}` cannot be started: {error}"))?;
-        self.executors.insert(key.clone(), ExecutorProcess::new(process, id, service));
+        let executor = ExecutorProcess::new(process, id, service);
+        if in_layer {
+            self.executors.insert(key.clone(), executor.preparing());
+        } else {
+            self.executors.insert(key.clone(), executor);
+            self.bound_boot(key);
+        }
+        Ok(())
+    }
+
+    /// From now on an executor has a certain time to be ready.
+    fn bound_boot(&mut self, key: &ExecutorKey) {
         if !self.setup.options.wait_for_client {
             self.set_timer(BOOT, Timer::Boot(key.clone()));
         }
-        Ok(())
     }
 
     /// What makes an executor listen for a debugger.
@@ -182,7 +201,7 @@ impl Engine<'_> {
         };
         let (program, arguments, folder, variables) = launch;
         let name = program.to_string_lossy().into_owned();
-        let launch = Launch { program, arguments, folder: Some(&folder), variables };
+        let launch = Launch { program, arguments, folder: Some(&folder), variables, runtime: None };
         let (id, process) = self
             .setup
             .launcher
@@ -219,10 +238,22 @@ impl Engine<'_> {
             if let ProcessEvent::Line { text, .. } = &event {
                 executor.keep_line(text);
             }
+            let preparing = executor.is_preparing();
+            match &event {
+                ProcessEvent::Closed(_) => executor.open -= 1,
+                ProcessEvent::Ended(ending) => executor.ending = Some(ending.clone()),
+                _ => {}
+            }
+            let done = executor.done();
             match event {
+                ProcessEvent::Line { stdio, text } if preparing => self.preparing_line(id, stdio, &text),
                 ProcessEvent::Line { text, .. } => self.log(&format!("executor: {text}")),
-                ProcessEvent::Ended(ending) => self.executor_ended(id, &ending),
+                // What it has left running may keep its outputs open.
+                ProcessEvent::Ended(_) => self.set_timer(DRAIN, Timer::Ended(id)),
                 ProcessEvent::Closed(_) | ProcessEvent::Gone => {}
+            }
+            if let Some(ending) = done {
+                self.executor_ended(id, &ending);
             }
             return;
         }
@@ -246,6 +277,20 @@ impl Engine<'_> {
             ProcessEvent::Gone | ProcessEvent::Line { .. } => {}
             ProcessEvent::Closed(_) => self.shell_step(&job, |shell| shell.open -= 1),
             ProcessEvent::Ended(ending) => self.process_ended(&job, ending),
+        }
+    }
+
+    /// What is written while the layers of an executor are made is shown; the last line says that they are.
+    fn preparing_line(&mut self, id: ProcessId, stdio: &'static str, text: &str) {
+        let Some(key) = self.executors.key_of(id).cloned() else { return };
+        if text == crate::LAYER_READY {
+            if let Some(executor) = self.executors.get_mut(&key) {
+                executor.prepared();
+            }
+            self.bound_boot(&key);
+        } else {
+            self.log(&format!("layers: {text}"));
+            self.setup.observer.happened(&Happening::Log { place: "layers", stdio, text });
         }
     }
 
@@ -318,6 +363,13 @@ impl Engine<'_> {
             self.kill_orphans();
         }
         self.end_block(job, &[], error);
+    }
+
+    /// An executor has ended, and what it wrote has had the time to come.
+    pub(super) fn executor_drained(&mut self, id: ProcessId) {
+        if let Some(ending) = self.executors.of_process(id).and_then(|executor| executor.ending.clone()) {
+            self.executor_ended(id, &ending);
+        }
     }
 
     /// An executor has ended, and all that ran in it with it.

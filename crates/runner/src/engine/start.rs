@@ -57,6 +57,8 @@ impl Engine<'_> {
         let handles: Handles = node.inputs.iter().map(|input| input.handle.clone()).collect();
         match &node.block {
             NodeBlock::Task { task, inline } => {
+                let scope = self.task_scope(&start.scope, task);
+                let start = Start { scope, ..start };
                 let spawns =
                     matches!(&task.executor, Executor::Process { options, .. } if options.spawn && *inline);
                 let apart = node.inject_node.clone().or_else(|| spawns.then(|| node.id.clone()));
@@ -123,7 +125,8 @@ impl Engine<'_> {
     /// The scope of a package that a manifest belongs to.
     pub(super) fn package_scope(&self, name: &str, manifest: &Path) -> Scope {
         let path = package_root(manifest).unwrap_or(manifest).to_owned();
-        Scope { path, data_dir: self.setup.options.pkg_data_root.join(name) }
+        let data_dir = self.setup.options.pkg_data_root.join(name);
+        Scope { path, data_dir }.redirected(self.setup.options)
     }
 
     /// Starts a flow.

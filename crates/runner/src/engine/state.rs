@@ -160,6 +160,8 @@ pub(crate) enum Timer {
     Repeat(String, serde_json::Value, Duration),
     /// What a shell left open has had the time to close.
     Drain(JobId),
+    /// What an executor left open has had the time to close.
+    Ended(ProcessId),
 }
 
 /// Why a job failed.

@@ -1,0 +1,58 @@
+//! What the commands for package layers take.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// What is done with the layers of a package.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Package {
+    /// Make the layers of a package, unless there are some of its version.
+    ///
+    /// The source layer has the folder of the package, the bootstrap layer what `scripts.bootstrap` of its package.oo.yaml changes when
+    /// it is run over that, the layers of `layer.json` (the executor layer) and the root filesystem. All of it is done by `ovmlayer`,
+    /// which lies beside this program or in PATH and has been set up.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs package create ./my-package
+  ovmlayer-rootfs package create ./my-package --bind-paths src=/etc/pip.conf,dst=/etc/pip.conf,ro")]
+    Create(CreatePackage),
+    /// Write the layers of a package into a folder and into a zip, named after the architecture of this machine.
+    ///
+    /// The layers must be there. The folder is what `oocana package-layer import` takes, the zip what registries take. The same layers
+    /// give the same bytes.
+    #[command(
+        after_help = "Example: ovmlayer-rootfs package export ./my-package    writes dist/amd64-layer and dist/amd64-layer.zip"
+    )]
+    Export(ExportPackage),
+}
+
+/// What `package create` takes.
+#[derive(Debug, Args)]
+pub(crate) struct CreatePackage {
+    /// The folder of the package.
+    #[arg(value_name = "DIR")]
+    pub(crate) package: PathBuf,
+    /// A folder or file that the script sees: `src=PATH,dst=PATH[,ro|rw][,recursive|nonrecursive]`; can be given several times.
+    #[arg(long, value_name = "BIND")]
+    pub(crate) bind_paths: Vec<String>,
+    /// A file with such binds, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bind_path_file: Option<PathBuf>,
+    /// Variables that are passed on to the script, beside OOMOL_*.
+    #[arg(long, value_delimiter = ',', value_name = "KEY")]
+    pub(crate) retain_env_keys: Vec<String>,
+    /// Further variables for the script, one KEY=VALUE a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+}
+
+/// What `package export` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ExportPackage {
+    /// The folder of the package.
+    #[arg(value_name = "DIR")]
+    pub(crate) package: PathBuf,
+    /// The folder that the export is written to.
+    #[arg(long, value_name = "DIR", default_value = "dist")]
+    pub(crate) out: PathBuf,
+}

@@ -1,0 +1,163 @@
+//! Flows whose packages have layers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use testkit::{await_no_process_about, run};
+
+use super::place::{Place, text};
+use crate::stage::python_programs;
+
+const MANIFEST: &str = "name: demo
+version: 1.0.0
+scripts:
+  bootstrap: echo preparing; echo made > /opt/made
+";
+
+const FLOW: &str = "nodes:
+- node_id: look
+  task: {executor: {name: python, options: {entry: look.py}}, outputs_def: [{handle: seen}]}
+outputs_def: [{handle: seen}]
+outputs_from: [{handle: seen, from_node: [{node_id: look, output_handle: seen}]}]
+";
+
+const LOOK: &str = "import os, time
+
+
+def main():
+    kept = os.environ['OOCANA_PKG_DIR']
+    with open(f'{kept}/kept', 'w') as file:
+        file.write('kept')
+    with open('/opt/written', 'w') as file:
+        file.write('x')
+    seen = {name: os.environ.get(name) for name in ('OOMOL_A', 'DROPPED', 'LISTED')}
+    seen['made'] = open('/opt/made').read() if os.path.exists('/opt/made') else None
+    seen['cwd'] = os.getcwd()
+    if os.path.exists(f'{kept}/wait'):
+        open(f'{kept}/waits', 'w').close()
+        time.sleep(300)
+    return {'seen': seen}
+";
+
+/// A place with the Python executor in the layers below all others: its files are those of this machine, bound.
+struct Flows {
+    place: Place,
+    flow: PathBuf,
+    binds: PathBuf,
+}
+
+impl Flows {
+    fn new(manifest: &str) -> Self {
+        let place = Place::new();
+        place.package("demo", manifest);
+        place.stage.write("demo/flows/f/look.py", LOOK);
+        let flow = place.stage.write("demo/flows/f/flow.oo.yaml", FLOW);
+        let programs = python_programs();
+        let rc = place.stage.write("rc/.zshrc", &format!("export PATH={}:$PATH\n", programs.display()));
+        place.ovmlayer(&["create", "executor"]);
+        place.ovmlayer(&["cp", "--mode", "host2layer", text(&rc), "executor:/root"]);
+        place.stage.write("home/.oomol-studio/oocana/layer.json", r#"{"base_rootfs":["executor"]}"#);
+        let mut seen = vec![PathBuf::from("/usr"), programs.parent().expect("a folder").to_owned()];
+        seen.extend(interpreter(&programs));
+        let lines = seen.iter().map(|path| format!("src={0},dst={0},ro,recursive\n", path.display()));
+        let binds = place.stage.write("binds", &lines.collect::<String>());
+        Self { place, flow, binds }
+    }
+
+    fn arguments(&self) -> [&str; 3] {
+        ["--bind-path-file", text(&self.binds), "--progress=plain"]
+    }
+}
+
+/// Where the interpreter of the executor comes from, when that is not among the programs of the system.
+fn interpreter(programs: &Path) -> Option<PathBuf> {
+    let script = "import sys; print(sys.base_prefix)";
+    let printed = run(std::process::Command::new(programs.join("python")).args(["-c", script]));
+    let prefix = PathBuf::from(String::from_utf8(printed).expect("a path").trim());
+    (!prefix.starts_with("/usr")).then_some(prefix)
+}
+
+#[test]
+fn blocks_see_the_layers_of_their_package() {
+    let flows = Flows::new(MANIFEST);
+    let place = &flows.place;
+    let list = place.stage.write("list", "LISTED=listed\n");
+    let mut arguments = flows.arguments().to_vec();
+    arguments.extend(["--env-file", text(&list)]);
+    let mut seen = json!({ "made": "made\n", "cwd": text(&place.path("demo")), "OOMOL_A": "a", "DROPPED": null,
+        "LISTED": "listed" });
+    for round in ["made", "found"] {
+        let run = place.stage.run_with(&flows.flow, &arguments, &[("OOMOL_A", "a"), ("DROPPED", "dropped")]);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        assert_eq!(run.outcome["outputs"]["seen"], seen, "{}", run.stderr);
+        // What the script says is shown while it runs, which it does once.
+        assert_eq!(run.stderr.contains("preparing"), round == "made", "{}", run.stderr);
+        assert_eq!(fs::read_to_string(place.path("project/kept")).expect("what it keeps"), "kept");
+        assert_eq!(place.layers().len(), 3, "the executor, the package and what its script made");
+        place.is_clean();
+    }
+    assert!(!fs::exists("/opt/written").expect("a look"), "a block wrote to this machine");
+
+    // Left out, it runs on this machine as it is.
+    fs::write(place.path("demo/flows/f/look.py"), LOOK.replace("'/opt/written'", "f'{kept}/written'"))
+        .expect("a file");
+    let package = place.path("demo");
+    arguments.extend(["--exclude-packages", text(&package)]);
+    let run = place.stage.run_with(&flows.flow, &arguments, &[("DROPPED", "dropped")]);
+    seen["made"] = json!(null);
+    for (key, value) in
+        [("OOMOL_A", json!(null)), ("DROPPED", json!("dropped")), ("cwd", json!(text(place.stage.path())))]
+    {
+        seen[key] = value;
+    }
+    assert_eq!(run.outcome["outputs"]["seen"], seen, "{}", run.stderr);
+}
+
+#[test]
+fn a_script_that_fails_is_the_error_of_its_blocks() {
+    let flows = Flows::new("version: 1.0.0\nscripts: {bootstrap: \"echo no such thing >&2; exit 7\"}\n");
+    let run = flows.place.stage.run(&flows.flow, &flows.arguments());
+    assert_eq!(run.status, Some(255));
+    let error = run.outcome["error"]["message"].as_str().unwrap_or_default().to_owned();
+    for part in ["no such thing", "the bootstrap script of", "exit status: 7"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(flows.place.layers(), ["executor"]);
+    flows.place.is_clean();
+}
+
+#[test]
+fn nothing_outlives_a_run_that_is_killed() {
+    let flows = Flows::new(MANIFEST);
+    let place = &flows.place;
+    place.layer(&["create", text(&place.path("demo"))]);
+    let layers = place.layers();
+    place.stage.write("project/wait", "");
+    for signal in [Signal::TERM, Signal::KILL] {
+        let mut child = place.stage.start(&flows.flow, &flows.arguments());
+        place.stage.await_file("project/waits", &mut child);
+        assert_eq!(place.layers().len(), layers.len() + 1);
+        kill_process(Pid::from_child(&child), signal).expect("it runs");
+        child.wait_with_output().expect("it ends");
+        await_no_process_about(place.stage.path(), "after the end", |_| false);
+        assert_eq!(place.layers(), layers, "{signal:?}");
+        place.is_clean();
+        fs::remove_file(place.path("project/waits")).expect("it goes");
+    }
+    // When whoever watches is killed too, the next one removes what is left.
+    let mut child = place.stage.start(&flows.flow, &flows.arguments());
+    place.stage.await_file("project/waits", &mut child);
+    for _ in 0..3 {
+        for pid in testkit::processes_about(place.stage.path()).into_keys() {
+            let _ = Pid::from_raw(i32::try_from(pid).expect("a number"))
+                .map(|pid| kill_process(pid, Signal::KILL));
+        }
+    }
+    let _ = child.wait_with_output();
+    await_no_process_about(place.stage.path(), "after the end", |_| false);
+    place.layer(&["list"]);
+    assert_eq!(place.layers(), layers);
+    place.is_clean();
+}
