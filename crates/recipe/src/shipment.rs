@@ -165,9 +165,9 @@ impl Shipment {
 
 /// The recipe of a layer that goes into the image of `found`, put on what that is made of.
 fn layer_for(found: &Found, settings: &Image, name: &str) -> Result<Found, Error> {
-    let mut layer = find(&found.from_here(name))?;
+    let mut layer = find(&found.named_here(name))?;
     let below = match &settings.rootfs {
-        Some(rootfs) => find(&found.from_here(rootfs))?,
+        Some(rootfs) => find(&found.named_here(rootfs))?,
         None => found.clone(),
     };
     if layer.recipe.kind != crate::format::Kind::Layer {
