@@ -64,7 +64,7 @@ pub(crate) fn small() -> &'static Small {
 }
 
 fn build() -> Small {
-    let key = SigningKey::new();
+    let key = SigningKey::generate();
     let site = TinySite::new([Package::from_deb(toolbox().build())], &key);
     let program = Program::new(env!("CARGO_BIN_EXE_ovmlayer-rootfs"));
     program.write("executor-layer.toml", LAYER);

@@ -29,7 +29,7 @@ ovmlayer unmerge m
 ovmlayer delete top
 ";
 
-const SEEN: &str = "mine\nexecutor\n/usr/share/old/*\n/usr/local/share/tool/new\nas shipped\n";
+const SEEN: &str = "executor\nmine\n/usr/share/old/*\n/usr/local/share/tool/new\nas shipped\n";
 
 fn volume() -> TempDir {
     tempfile::Builder::new().prefix("runtimevolume").tempdir().expect("a folder")
@@ -86,7 +86,7 @@ fn two_at_once_on_one_volume() {
         }
     });
     let (listed, _) = containers[0].script(settings, "ovmlayer list layers");
-    assert_eq!(listed, "l0\nl1\nl2\nexecutor\n");
+    assert_eq!(listed, "executor\nl0\nl1\nl2\n");
 }
 
 /// The root of a container is an overlay, which cannot be the top of another one.
@@ -112,7 +112,7 @@ fn without_rights_one_warning_and_flows_run_without_layers() {
     let result = container.start(settings, &run_flow);
     let (out, errors) = succeeded("the flow", &result);
     let outcome: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-    assert_eq!(outcome["status"], "done", "{outcome}");
+    assert_eq!(outcome["status"], "succeeded", "{outcome}");
     assert_eq!(errors.matches("layers cannot be used in this container").count(), 1, "{errors}");
     // With them, nothing is said.
     settings.privileged = true;
@@ -150,5 +150,5 @@ fn what_the_command_ends_with_is_what_the_container_ends_with() {
         privileged(&volume),
         "ovmlayer list layers; ovmlayer list merged-points; ovmlayer merge -l k -m m",
     );
-    assert_eq!(listed, "k\nexecutor\n");
+    assert_eq!(listed, "executor\nk\n");
 }

@@ -80,13 +80,14 @@ fn runs_the_flow(container: &Container, flow: &Path, volume: &Path, privileged: 
     let script = "export HOME=/tmp/home; mkdir -p $HOME
         oocana run /srv/flow/flow.oo.yaml --json --progress off
         mosquitto -d -p 47688
+        until bash -c ': > /dev/tcp/127.0.0.1/47688' 2> /dev/null; do :; done
         oocana run /srv/flow/flow.oo.yaml --json --progress off --broker 127.0.0.1:47688";
     let (out, _) = container.script(settings, script);
     let outcomes = serde_json::Deserializer::from_str(&out).into_iter::<Value>();
     let outcomes: Vec<Value> = outcomes.map(|outcome| outcome.expect("JSON")).collect();
     assert_eq!(outcomes.len(), 2, "{out}");
     for outcome in outcomes {
-        assert_eq!(outcome["outputs"]["r"], "42\n", "{outcome}");
+        assert_eq!(outcome["outputs"]["r"], "42", "{outcome}");
     }
 }
 

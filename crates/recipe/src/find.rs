@@ -103,7 +103,7 @@ impl Found {
     }
 
     /// What another recipe is called that this one names, as the command line would: a path is relative to this recipe.
-    pub(crate) fn from_here(&self, name: &str) -> String {
+    pub(crate) fn named_here(&self, name: &str) -> String {
         let is_path = name.contains('/') || name.ends_with(".toml");
         if is_path { self.folder().join(name).display().to_string() } else { name.to_owned() }
     }
@@ -178,14 +178,14 @@ fn load(path: &Path, depth: usize) -> Result<Option<Found>, Error> {
 fn on_its_rootfs(mut found: Found, depth: usize) -> Result<Found, Error> {
     if found.recipe.kind == Kind::Layer && found.recipe.from.is_none() {
         let named = found.recipe.layer.as_ref().and_then(|layer| layer.parent.clone());
-        let name = found.from_here(named.as_deref().unwrap_or(PARENT));
+        let name = found.named_here(named.as_deref().unwrap_or(PARENT));
         found.parent = Some(Box::new(find_at(&name, depth + 1)?));
         return Ok(found);
     }
     let Some(name) = found.recipe.image.as_ref().and_then(|image| image.rootfs.clone()) else {
         return Ok(found);
     };
-    let name = found.from_here(&name);
+    let name = found.named_here(&name);
     let mut below = find_at(&name, depth + 1)?;
     if let Some(from) = below.recipe.from {
         return Err(Error::RootfsFromImage { recipe: name, from });

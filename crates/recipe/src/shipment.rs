@@ -68,14 +68,19 @@ impl Shipment {
         ids: &IdMap,
     ) -> Result<Self, Error> {
         let settings = found.recipe.image.clone().unwrap_or_default();
-        let scratch = Scratch::new(&session.cache().root().join("build"), "shipment")?;
+        let folder = options.build_dir.clone().unwrap_or_else(|| session.cache().root().join("build"));
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let scratch = Scratch::new(&folder, "shipment")?;
         let mut programs = BTreeMap::new();
         for architecture in architectures {
             let these = component::provide(session, found, options, architecture, ids)?;
             programs.insert(architecture.clone(), these);
         }
         let mut layers: BTreeMap<String, Vec<Archived>> = BTreeMap::new();
-        let out = Options { out: scratch.path().to_owned(), ..options.clone() };
+        // The scratch folder itself is locked, and whoever writes artifacts locks their folder.
+        let out = scratch.path().join("layers");
+        std::fs::create_dir(&out).map_err(Error::io("create", &out))?;
+        let out = Options { out, ..options.clone() };
         for name in &settings.with_layers {
             let layer = layer_for(found, &settings, name)?;
             for (architecture, (path, digest)) in layer::archives(session, &layer, &out, ids)? {
@@ -160,9 +165,9 @@ impl Shipment {
 
 /// The recipe of a layer that goes into the image of `found`, put on what that is made of.
 fn layer_for(found: &Found, settings: &Image, name: &str) -> Result<Found, Error> {
-    let mut layer = find(&found.from_here(name))?;
+    let mut layer = find(&found.named_here(name))?;
     let below = match &settings.rootfs {
-        Some(rootfs) => find(&found.from_here(rootfs))?,
+        Some(rootfs) => find(&found.named_here(rootfs))?,
         None => found.clone(),
     };
     if layer.recipe.kind != crate::format::Kind::Layer {

@@ -51,7 +51,7 @@ pub(super) fn build(
     let home = home.ok_or_else(|| failed("set CARGO_HOME or HOME".to_owned()))?;
     let folder = std::fs::canonicalize(folder).map_err(Error::io("open", folder))?;
     let network = if options.origin.offline { Network::None } else { Network::Host };
-    session.with_native_root(&builder(gnu), &options, ids, |root| {
+    session.with_native_root(&builder(gnu, architecture), &options, ids, |root| {
         let sandbox = Sandbox::new(root)
             .network(network)
             .resolver(true)
@@ -107,10 +107,10 @@ fn linker(triple: &str) -> String {
 }
 
 /// The recipe of the root with the compilers.
-fn builder(gnu: &str) -> Found {
+fn builder(gnu: &str, architecture: &str) -> Found {
     let packages = ["cargo-web", "rustc-web", "gcc", "libc6-dev"].map(str::to_owned);
-    let foreign = format!("gcc-{}", gnu.replace('_', "-"));
-    recipe("rust-builder", machine_architecture(), packages.into_iter().chain([foreign]))
+    let foreign = [format!("gcc-{}", gnu.replace('_', "-")), format!("libc6-dev-{architecture}-cross")];
+    recipe("rust-builder", machine_architecture(), packages.into_iter().chain(foreign))
 }
 
 fn recipe(name: &str, architecture: &str, packages: impl Iterator<Item = String>) -> Found {
