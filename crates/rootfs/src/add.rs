@@ -22,6 +22,9 @@ const INSTALL: &[&str] = &[
     "install",
 ];
 
+/// What apt and scripts are told: what Python keeps of its own accord has times in it, other than what packages have it keep.
+const ENV: &[(&str, &str)] = &[("PYTHONDONTWRITEBYTECODE", "1")];
+
 /// Installs `packages` into `root`, in which `scripts` run programs: all of a set that is complete together with what is
 /// installed. Those that are `automatic` apt may remove again when nothing needs them.
 ///
@@ -52,7 +55,7 @@ pub fn add(
     let done = configure::without_services(root, || {
         let install: Vec<&str> =
             INSTALL.iter().copied().chain(archives.iter().map(|(name, _)| name.as_str())).collect();
-        scripts.run("apt-get", &install, &[], Network::None)?;
+        scripts.run("apt-get", &install, ENV, Network::None)?;
         if automatic.is_empty() {
             return Ok(());
         }
