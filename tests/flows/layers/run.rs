@@ -115,6 +115,52 @@ fn blocks_see_the_layers_of_their_package() {
     assert_eq!(run.outcome["outputs"]["seen"], seen, "{}", run.stderr);
 }
 
+const INJECTED: &str = "nodes:
+- node_id: look
+  task: {executor: {name: python, options: {entry: scripts/look.py}}, outputs_def: [{handle: seen}]}
+  inject: {package: other, script: 'echo from the node >> /opt/injected'}
+injection: {other: 'cat /opt/made > /opt/injected'}
+outputs_def: [{handle: seen}]
+outputs_from: [{handle: seen, from_node: [{node_id: look, output_handle: seen}]}]
+";
+
+const LOOK_INJECTED: &str = "import os
+
+
+def main():
+    return {'seen': [open('/opt/injected').read(), os.getcwd(), __file__, os.listdir('.')]}
+";
+
+#[test]
+fn a_node_is_injected_into_another_package() {
+    let flows = Flows::new("version: 1.0.0\n");
+    let place = &flows.place;
+    let other = place.package("search/other", &MANIFEST.replace("demo", "other"));
+    place.stage.write("demo/flows/f/scripts/look.py", LOOK_INJECTED);
+    fs::write(&flows.flow, INJECTED).expect("a flow");
+    let search = place.path("search");
+    let mut arguments = flows.arguments().to_vec();
+    arguments.extend(["--search-paths", text(&search)]);
+    let mut layers = Vec::new();
+    for round in 0..2 {
+        let run = place.stage.run(&flows.flow, &arguments);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let mut seen = run.outcome["outputs"]["seen"].clone();
+        let names = seen.as_array_mut().and_then(Vec::pop).expect("names");
+        assert!(names.as_array().is_some_and(|names| names.contains(&json!("file"))), "{names}");
+        let entry = other.join("scripts/look.py");
+        assert_eq!(seen, json!(["made\nfrom the node\n", text(&other), text(&entry)]), "{}", run.stderr);
+        place.is_clean();
+        if round == 0 {
+            layers = place.layers();
+            assert_eq!(layers.len(), 4, "the executor, the package, what its script made, what was injected");
+        }
+        assert_eq!(place.layers(), layers, "what was injected is used again");
+    }
+    place.layer(&["delete", text(&other)]);
+    assert_eq!(place.layers(), ["executor"]);
+}
+
 #[test]
 fn a_script_that_fails_is_the_error_of_its_blocks() {
     let flows = Flows::new("version: 1.0.0\nscripts: {bootstrap: \"echo no such thing >&2; exit 7\"}\n");

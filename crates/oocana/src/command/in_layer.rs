@@ -30,7 +30,13 @@ pub(super) fn run(options: InLayer, config: &Config) -> Result<u8, Failed> {
     let package = Package::read(&options.package).map_err(failed)?;
     let layer = layers.create(&package, &with, &mut printer::warning).map_err(failed)?.layer;
     let runtime = Runtime::named(&options.runtime).map_err(failed)?;
-    layers.merge_runtime(&runtime, &layer).map_err(failed)?;
+    let injected = match &options.inject_flow {
+        Some(flow) => layers
+            .inject(flow, &layer, &options.inject_script, &with, &mut printer::warning)
+            .map_err(failed)?,
+        None => None,
+    };
+    layers.merge_runtime(&runtime, &layer, injected.as_deref()).map_err(failed)?;
     let variables: Vec<(OsString, OsString)> =
         VARIABLES.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
     printer::result(runner::LAYER_READY);
