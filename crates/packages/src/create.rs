@@ -98,8 +98,9 @@ impl Layers {
         let old = self.note(key, &layer)?;
         claim.keep();
         if let Some(old) = old {
-            self.delete_injections(&old.package_path)?;
-            self.delete_layers(&old)?;
+            // What cannot be deleted does no harm: the new layers are there.
+            let _ = self.delete_injections(&old.package_path);
+            let _ = self.delete_layers(&old);
         }
         Ok(layer)
     }

@@ -161,6 +161,52 @@ fn a_node_is_injected_into_another_package() {
     assert_eq!(place.layers(), ["executor"]);
 }
 
+const OF_OTHERS: &str = "nodes:
+- node_id: own
+  task: {executor: {name: python, options: {entry: look.py}}, outputs_def: [{handle: seen}]}
+- node_id: other
+  task: other::look
+outputs_def: [{handle: own}, {handle: other}]
+outputs_from:
+- {handle: own, from_node: [{node_id: own, output_handle: seen}]}
+- {handle: other, from_node: [{node_id: other, output_handle: seen}]}
+";
+
+#[test]
+fn tasks_of_other_packages_run_in_theirs() {
+    let flows = Flows::new("version: 1.0.0\n");
+    let place = &flows.place;
+    let (own, other) =
+        (place.path("demo"), place.package("search/other", &MANIFEST.replace("demo", "other")));
+    place.stage.write("search/other/tasks/look/look.py", LOOK);
+    let task = "executor: {name: python, options: {entry: look.py}}\noutputs_def: [{handle: seen}]\n";
+    place.stage.write("search/other/tasks/look/task.oo.yaml", task);
+    fs::write(&flows.flow, OF_OTHERS).expect("a flow");
+    let search = place.path("search");
+    let mut arguments = flows.arguments().to_vec();
+    arguments.extend(["--search-paths", text(&search)]);
+    let places = |run: &crate::stage::Run| {
+        let outputs = &run.outcome["outputs"];
+        ["own", "other"].map(|name| [outputs[name]["cwd"].clone(), outputs[name]["made"].clone()])
+    };
+    let in_other = [json!(text(&other)), json!("made\n")];
+    let run = place.stage.run(&flows.flow, &arguments);
+    assert_eq!(places(&run), [[json!(text(&own)), json!(null)], in_other.clone()], "{}", run.stderr);
+    // Left out, it runs in the layers of the package that stands in for it, where its blocks have to be shown.
+    let bind = format!("src={0},dst={0},ro", text(&own));
+    arguments.extend([
+        "--exclude-packages",
+        text(&own),
+        "--default-package",
+        text(&other),
+        "--bind-paths",
+        &bind,
+    ]);
+    let run = place.stage.run(&flows.flow, &arguments);
+    assert_eq!(places(&run), [in_other.clone(), in_other], "{}", run.stderr);
+    place.is_clean();
+}
+
 #[test]
 fn a_script_that_fails_is_the_error_of_its_blocks() {
     let flows = Flows::new("version: 1.0.0\nscripts: {bootstrap: \"echo no such thing >&2; exit 7\"}\n");

@@ -27,6 +27,11 @@ pub(super) fn run(options: InLayer, config: &Config) -> Result<u8, Failed> {
         retain: options.retain_env_keys,
         stdout: Stdout::Same,
     };
+    if layers.below().map_err(failed)?.is_empty() {
+        printer::warning(
+            "layer.json names no executor layer: the executor must be in the root filesystem itself",
+        );
+    }
     let package = Package::read(&options.package).map_err(failed)?;
     let layer = layers.create(&package, &with, &mut printer::warning).map_err(failed)?.layer;
     let runtime = Runtime::named(&options.runtime).map_err(failed)?;
