@@ -221,6 +221,27 @@ fn a_script_that_fails_is_the_error_of_its_blocks() {
 }
 
 #[test]
+fn nothing_outlives_a_script_whose_run_is_killed() {
+    let script = "version: 1.0.0\nscripts: {bootstrap: \"touch /srv/waits; sleep 300\"}\n";
+    let flows = Flows::new(script);
+    let place = &flows.place;
+    let bind = format!("src={},dst=/srv", text(&place.path("project")));
+    let mut arguments = flows.arguments().to_vec();
+    arguments.extend(["--bind-paths", &bind]);
+    for signal in [Signal::INT, Signal::KILL] {
+        let mut child = place.stage.start(&flows.flow, &arguments);
+        place.stage.await_file("project/waits", &mut child);
+        assert_eq!(place.layers().len(), 3, "the executor and what is being made");
+        kill_process(Pid::from_child(&child), signal).expect("it runs");
+        child.wait_with_output().expect("it ends");
+        await_no_process_about(place.stage.path(), "after the end", |_| false);
+        assert_eq!(place.layers(), ["executor"], "{signal:?}");
+        place.is_clean();
+        fs::remove_file(place.path("project/waits")).expect("it goes");
+    }
+}
+
+#[test]
 fn nothing_outlives_a_run_that_is_killed() {
     let flows = Flows::new(MANIFEST);
     let place = &flows.place;
