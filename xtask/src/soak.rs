@@ -29,7 +29,7 @@ pub(crate) enum Part {
 const LAYERS: &[&str] = &["ovmlayer", "ovmlayer-layers"];
 
 /// The packages of [`Part::Flows`].
-const FLOWS: &[&str] = &["oocana", "ovmlayer-flow", "ovmlayer-runner"];
+const FLOWS: &[&str] = &["oocana", "ovmlayer-flow", "ovmlayer-packages", "ovmlayer-runner"];
 
 /// Counts that `cargo xtask test` leaves at small samples.
 const COUNTS: &[(&str, &str)] = &[

@@ -5,7 +5,7 @@ mod root;
 mod slots;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -137,6 +137,8 @@ pub struct Flow {
     pub from_inputs: HashMap<String, Vec<Target>>,
     /// The nodes whose previews are those of this flow.
     pub forward_previews: Vec<String>,
+    /// Scripts that prepare the layers of other packages, by package.
+    pub injection: BTreeMap<String, String>,
 }
 
 impl Flow {

@@ -31,6 +31,7 @@ pub(crate) struct FlowManifest {
     pub(crate) outputs: Handles,
     pub(crate) outputs_from: Vec<Connection>,
     pub(crate) forward_previews: Vec<String>,
+    pub(crate) injection: BTreeMap<String, String>,
 }
 
 impl FlowManifest {
@@ -42,6 +43,7 @@ impl FlowManifest {
             outputs: Vec::new(),
             outputs_from: Vec::new(),
             forward_previews: Vec::new(),
+            injection: BTreeMap::new(),
         };
         let Some(fields) = Fields::of(yaml, "the flow", notes) else { return flow };
         flow.description = fields.text("description", notes);
@@ -52,6 +54,12 @@ impl FlowManifest {
             match name.text() {
                 Some(name) => flow.forward_previews.push(name.to_owned()),
                 None => notes.expected(name, "forward_previews", "a list of node ids"),
+            }
+        }
+        for (package, script) in fields.map("injection", notes).iter().flat_map(Fields::pairs) {
+            match script.text() {
+                Some(script) => drop(flow.injection.insert(package.key_text(), script.to_owned())),
+                None => notes.expected(script, "injection", "a script by package"),
             }
         }
         for node in fields.list("nodes", notes) {

@@ -72,13 +72,25 @@ impl<F: Files + ?Sized> Resolver<'_, F> {
             Reference::Absolute(path) => tried.path(&clean(&path), kind),
             Reference::Relative(path) => tried.path(&clean(&flow_dir.join(path)), kind),
             Reference::Package { package: name, block } => {
-                let folder =
-                    self.version(&name, package).map_or_else(|| name.clone(), |v| format!("{name}-{v}"));
+                let folder = self.folder_name(&name, package);
                 self.in_package(&mut tried, &folder, &block, kind, flow_dir)
             }
             Reference::Direct(name) => self.direct(&mut tried, &name, kind, flow_dir),
         };
         found.ok_or(tried.paths)
+    }
+
+    /// The folder of the package `name`, for a flow in `flow_dir`.
+    pub(crate) fn package_folder(&self, name: &str, flow_dir: &Path, package: &Path) -> Option<PathBuf> {
+        let folder = self.folder_name(name, package);
+        let found =
+            self.search.iter().map(|search| search.join(&folder)).find(|path| self.files.is_dir(path));
+        let near = || Some(clean(&flow_dir.join(&folder))).filter(|path| self.files.is_dir(path));
+        found.map(|path| self.files.canonical(&path)).or_else(near)
+    }
+
+    fn folder_name(&self, name: &str, package: &Path) -> String {
+        self.version(name, package).map_or_else(|| name.to_owned(), |version| format!("{name}-{version}"))
     }
 
     fn own(&self, tried: &mut Tried<'_, F>, name: &str, kind: Search, flow_dir: &Path) -> Option<PathBuf> {

@@ -91,6 +91,12 @@ pub(crate) struct InLayer {
     /// The folder for what its blocks keep.
     #[arg(long)]
     pub(crate) data_dir: PathBuf,
+    /// The flow whose scripts are run in the layers first.
+    #[arg(long)]
+    pub(crate) inject_flow: Option<PathBuf>,
+    /// Those scripts.
+    #[arg(long)]
+    pub(crate) inject_script: Vec<String>,
     #[arg(long)]
     pub(crate) bind_paths: Vec<String>,
     #[arg(long)]

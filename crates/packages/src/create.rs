@@ -64,7 +64,7 @@ impl Layers {
     }
 
     /// Keeps others from making the same layer at the same time.
-    fn lock(&self, what: &Path) -> Result<fs::File> {
+    pub(crate) fn lock(&self, what: &Path) -> Result<fs::File> {
         let digest = hex::encode(Sha256::digest(what.as_os_str().as_encoded_bytes()));
         crate::files::lock(&self.places.claims().join(format!("{}.lock", &digest[..16])))
     }
@@ -98,7 +98,9 @@ impl Layers {
         let old = self.note(key, &layer)?;
         claim.keep();
         if let Some(old) = old {
-            self.delete_layers(&old)?;
+            // What cannot be deleted does no harm: the new layers are there.
+            let _ = self.delete_injections(&old.package_path);
+            let _ = self.delete_layers(&old);
         }
         Ok(layer)
     }
@@ -133,24 +135,31 @@ impl Layers {
         let top = self.new_layer("layer", claim)?;
         let mut stack = self.stack(layer)?;
         stack.push(top.clone());
-        let point = format!("merge_{}", crate::names::random());
-        claim.merge_point(&point)?;
-        self.ovmlayer.merge(&stack.iter().map(String::as_str).collect::<Vec<_>>(), &point)?;
+        let point = self.merge_claimed(&stack, claim)?;
+        let script = Script { what: "the bootstrap script", text: script };
         self.run_script(&point, &layer.package_path, script, with, warn)?;
         claim.unmerge(&point)?;
         Ok(top)
     }
 
+    /// Merges layers, the lowest first, at a point that is claimed before.
+    pub(crate) fn merge_claimed(&self, stack: &[String], claim: &mut Claim) -> Result<String> {
+        let point = format!("merge_{}", crate::names::random());
+        claim.merge_point(&point)?;
+        self.ovmlayer.merge(&stack.iter().map(String::as_str).collect::<Vec<_>>(), &point)?;
+        Ok(point)
+    }
+
     /// Runs a script in the folder of its package; of the script itself nothing stays.
-    fn run_script(
+    pub(crate) fn run_script(
         &self,
         point: &str,
         package: &Path,
-        script: &str,
+        script: Script<'_>,
         with: &Surroundings,
         warn: &mut dyn FnMut(&str),
     ) -> Result<()> {
-        let file = ScriptFile::write(script)?;
+        let file = ScriptFile::write(script.text)?;
         self.ovmlayer.copy_to_merged(&file.path, point, package)?;
         let inside = package.join(file.path.file_name().unwrap_or_default());
         let run = Run {
@@ -162,7 +171,7 @@ impl Layers {
         };
         let status = self.ovmlayer.show(self.ovmlayer.shell(&run, &quote(&inside)), with.stdout)?;
         if !status.success() {
-            let what = "the bootstrap script";
+            let what = script.what;
             return Err(Error::Script { what, package: package.to_owned(), ending: ending(status) });
         }
         let mut remove = OsString::from("rm -f -- ");
@@ -182,6 +191,13 @@ impl Layers {
                 .change(|store: &mut External| store.packages.insert(key.clone(), layer.clone())),
         }
     }
+}
+
+/// A script and what to call it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Script<'s> {
+    pub(crate) what: &'static str,
+    pub(crate) text: &'s str,
 }
 
 /// What is told of a bind without a source.

@@ -13,6 +13,7 @@ impl Layers {
     /// [`Error::Program`] when a layer cannot be deleted.
     pub fn delete(&self, path: &Path) -> Result<bool> {
         let removed = self.package_store().change(|store: &mut Stored| store.packages.remove(path))?;
+        self.delete_injections(path)?;
         self.delete_noted(removed)
     }
 
@@ -54,6 +55,7 @@ impl Layers {
     /// As of [`Layers::delete`].
     pub fn delete_all(&self) -> Result<()> {
         self.package_store().change(|store: &mut Stored| store.packages.clear())?;
+        self.forget_injections()?;
         self.ovmlayer.delete_all()
     }
 

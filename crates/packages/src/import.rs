@@ -40,6 +40,7 @@ impl Layers {
         let mut layer: PackageLayer = read_json(&folder.join(PACKAGE_LAYER))?;
         let names: Names = read_json(&folder.join(LAYERS_JSON))?;
         check(&layer, folder)?;
+        let _one_at_a_time = self.lock(path)?;
         let listed = self.ovmlayer.layers()?;
         let stored = self.stored()?;
         if let Some(known) = stored.packages.get(path) {
@@ -68,7 +69,9 @@ impl Layers {
         let old = self.note(&Key::Path(path.to_owned()), &layer)?;
         claim.keep();
         if let Some(old) = old {
-            self.delete_layers(&old)?;
+            // What cannot be deleted does no harm: the new layers are there.
+            let _ = self.delete_injections(path);
+            let _ = self.delete_layers(&old);
         }
         Ok(Imported::Done(layer))
     }

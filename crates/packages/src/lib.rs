@@ -19,6 +19,7 @@ mod export;
 mod files;
 mod find;
 mod import;
+mod inject;
 mod interrupt;
 mod migrate;
 mod names;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Places {
     /// The folder with `layer.json` and `package_store.json`.
     pub store_dir: PathBuf,
-    /// The folder with the notes of live runs, and logs.
+    /// The folder with `injection_store.json`, the notes of live runs, and logs.
     pub oocana_dir: PathBuf,
     /// The store of packages that others share.
     pub external_store: PathBuf,
@@ -35,6 +35,11 @@ impl Places {
     /// Package layers by the path of their package.
     pub(crate) fn package_store(&self) -> PathBuf {
         self.store_dir.join("package_store.json")
+    }
+
+    /// What has been installed for flows into layers of packages.
+    pub(crate) fn injection_store(&self) -> PathBuf {
+        self.oocana_dir.join("injection_store.json")
     }
 
     /// Notes about layers and merge points that go with their owner.

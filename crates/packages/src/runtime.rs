@@ -52,13 +52,19 @@ impl Layers {
         Ok(claim)
     }
 
-    /// Makes a runtime, which its owner has claimed.
+    /// Makes a runtime, which its owner has claimed, with what a flow has injected above the layers of the package.
     ///
     /// # Errors
     /// [`Error::Program`].
-    pub fn merge_runtime(&self, runtime: &Runtime, package: &PackageLayer) -> Result<()> {
+    pub fn merge_runtime(
+        &self,
+        runtime: &Runtime,
+        package: &PackageLayer,
+        injected: Option<&str>,
+    ) -> Result<()> {
         self.ovmlayer.create(&runtime.layer)?;
         let mut stack = self.stack(package)?;
+        stack.extend(injected.map(str::to_owned));
         stack.push(runtime.layer.clone());
         self.ovmlayer.merge(&stack.iter().map(String::as_str).collect::<Vec<_>>(), &runtime.point)
     }

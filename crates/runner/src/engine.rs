@@ -26,7 +26,7 @@ use flow::{Block, Flow, FlowId, Loader, Target};
 use serde_json::Map;
 
 use crate::event::Event;
-use crate::executor::Executors;
+use crate::executor::{ExecutorKey, Executors};
 use crate::http_jobs::HttpJob;
 use crate::log::Log;
 use crate::mqtt::Bus;
@@ -76,6 +76,8 @@ pub(crate) struct Engine<'s> {
     blocks: HashMap<JobId, BlockJob>,
     queue: VecDeque<Delivery>,
     executors: Executors,
+    /// What is put into the layers of executors, by them.
+    injections: HashMap<ExecutorKey, layer::Injection>,
     /// Processes that run one job each.
     processes: HashMap<ProcessId, OwnProcess>,
     /// Jobs that wait until fewer processes run.
@@ -104,6 +106,7 @@ impl<'s> Engine<'s> {
             blocks: HashMap::new(),
             queue: VecDeque::new(),
             executors: Executors::default(),
+            injections: HashMap::new(),
             processes: HashMap::new(),
             waiting: VecDeque::new(),
             timers: BTreeMap::new(),
@@ -162,6 +165,7 @@ impl<'s> Engine<'s> {
                     secrets: Map::new(),
                     apart: None,
                     timeout: None,
+                    injection: None,
                 };
                 self.start_task(Start { inputs, ..start }, &plan);
                 Ok(())
@@ -179,7 +183,6 @@ impl<'s> Engine<'s> {
         let (flow, selection) = self.select(id)?;
         self.root_flow = Some(Arc::clone(&flow));
         let inputs = self.root_inputs(&flow.inputs);
-        self.warn_of_injections(&flow);
         self.launch_early(&flow, &start.scope);
         self.start_flow(Start { inputs, ..start }, flow, start::FlowPlan { selection, ..Default::default() });
         Ok(())

@@ -115,6 +115,98 @@ fn blocks_see_the_layers_of_their_package() {
     assert_eq!(run.outcome["outputs"]["seen"], seen, "{}", run.stderr);
 }
 
+const INJECTED: &str = "nodes:
+- node_id: look
+  task: {executor: {name: python, options: {entry: scripts/look.py}}, outputs_def: [{handle: seen}]}
+  inject: {package: other, script: 'echo from the node >> /opt/injected'}
+injection: {other: 'cat /opt/made > /opt/injected'}
+outputs_def: [{handle: seen}]
+outputs_from: [{handle: seen, from_node: [{node_id: look, output_handle: seen}]}]
+";
+
+const LOOK_INJECTED: &str = "import os
+
+
+def main():
+    return {'seen': [open('/opt/injected').read(), os.getcwd(), __file__, os.listdir('.')]}
+";
+
+#[test]
+fn a_node_is_injected_into_another_package() {
+    let flows = Flows::new("version: 1.0.0\n");
+    let place = &flows.place;
+    let other = place.package("search/other", &MANIFEST.replace("demo", "other"));
+    place.stage.write("demo/flows/f/scripts/look.py", LOOK_INJECTED);
+    fs::write(&flows.flow, INJECTED).expect("a flow");
+    let search = place.path("search");
+    let mut arguments = flows.arguments().to_vec();
+    arguments.extend(["--search-paths", text(&search)]);
+    let mut layers = Vec::new();
+    for round in 0..2 {
+        let run = place.stage.run(&flows.flow, &arguments);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        let mut seen = run.outcome["outputs"]["seen"].clone();
+        let names = seen.as_array_mut().and_then(Vec::pop).expect("names");
+        assert!(names.as_array().is_some_and(|names| names.contains(&json!("file"))), "{names}");
+        let entry = other.join("scripts/look.py");
+        assert_eq!(seen, json!(["made\nfrom the node\n", text(&other), text(&entry)]), "{}", run.stderr);
+        place.is_clean();
+        if round == 0 {
+            layers = place.layers();
+            assert_eq!(layers.len(), 4, "the executor, the package, what its script made, what was injected");
+        }
+        assert_eq!(place.layers(), layers, "what was injected is used again");
+    }
+    place.layer(&["delete", text(&other)]);
+    assert_eq!(place.layers(), ["executor"]);
+}
+
+const OF_OTHERS: &str = "nodes:
+- node_id: own
+  task: {executor: {name: python, options: {entry: look.py}}, outputs_def: [{handle: seen}]}
+- node_id: other
+  task: other::look
+outputs_def: [{handle: own}, {handle: other}]
+outputs_from:
+- {handle: own, from_node: [{node_id: own, output_handle: seen}]}
+- {handle: other, from_node: [{node_id: other, output_handle: seen}]}
+";
+
+#[test]
+fn tasks_of_other_packages_run_in_theirs() {
+    let flows = Flows::new("version: 1.0.0\n");
+    let place = &flows.place;
+    let (own, other) =
+        (place.path("demo"), place.package("search/other", &MANIFEST.replace("demo", "other")));
+    place.stage.write("search/other/tasks/look/look.py", LOOK);
+    let task = "executor: {name: python, options: {entry: look.py}}\noutputs_def: [{handle: seen}]\n";
+    place.stage.write("search/other/tasks/look/task.oo.yaml", task);
+    fs::write(&flows.flow, OF_OTHERS).expect("a flow");
+    let search = place.path("search");
+    let mut arguments = flows.arguments().to_vec();
+    arguments.extend(["--search-paths", text(&search)]);
+    let places = |run: &crate::stage::Run| {
+        let outputs = &run.outcome["outputs"];
+        ["own", "other"].map(|name| [outputs[name]["cwd"].clone(), outputs[name]["made"].clone()])
+    };
+    let in_other = [json!(text(&other)), json!("made\n")];
+    let run = place.stage.run(&flows.flow, &arguments);
+    assert_eq!(places(&run), [[json!(text(&own)), json!(null)], in_other.clone()], "{}", run.stderr);
+    // Left out, it runs in the layers of the package that stands in for it, where its blocks have to be shown.
+    let bind = format!("src={0},dst={0},ro", text(&own));
+    arguments.extend([
+        "--exclude-packages",
+        text(&own),
+        "--default-package",
+        text(&other),
+        "--bind-paths",
+        &bind,
+    ]);
+    let run = place.stage.run(&flows.flow, &arguments);
+    assert_eq!(places(&run), [in_other.clone(), in_other], "{}", run.stderr);
+    place.is_clean();
+}
+
 #[test]
 fn a_script_that_fails_is_the_error_of_its_blocks() {
     let flows = Flows::new("version: 1.0.0\nscripts: {bootstrap: \"echo no such thing >&2; exit 7\"}\n");
@@ -126,6 +218,27 @@ fn a_script_that_fails_is_the_error_of_its_blocks() {
     }
     assert_eq!(flows.place.layers(), ["executor"]);
     flows.place.is_clean();
+}
+
+#[test]
+fn nothing_outlives_a_script_whose_run_is_killed() {
+    let script = "version: 1.0.0\nscripts: {bootstrap: \"touch /srv/waits; sleep 300\"}\n";
+    let flows = Flows::new(script);
+    let place = &flows.place;
+    let bind = format!("src={},dst=/srv", text(&place.path("project")));
+    let mut arguments = flows.arguments().to_vec();
+    arguments.extend(["--bind-paths", &bind]);
+    for signal in [Signal::INT, Signal::KILL] {
+        let mut child = place.stage.start(&flows.flow, &arguments);
+        place.stage.await_file("project/waits", &mut child);
+        assert_eq!(place.layers().len(), 3, "the executor and what is being made");
+        kill_process(Pid::from_child(&child), signal).expect("it runs");
+        child.wait_with_output().expect("it ends");
+        await_no_process_about(place.stage.path(), "after the end", |_| false);
+        assert_eq!(place.layers(), ["executor"], "{signal:?}");
+        place.is_clean();
+        fs::remove_file(place.path("project/waits")).expect("it goes");
+    }
 }
 
 #[test]

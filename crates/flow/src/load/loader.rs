@@ -140,6 +140,12 @@ impl Loader {
         }
     }
 
+    /// The folder of the package that a flow means by a name.
+    #[must_use]
+    pub fn package_folder(&self, flow: &Flow, name: &str) -> Option<PathBuf> {
+        self.resolver().package_folder(name, flow.dir(), package_root(&flow.path).unwrap_or(Path::new("/")))
+    }
+
     pub(super) fn resolver(&self) -> Resolver<'_, dyn Files + Send> {
         Resolver { files: &*self.files, search: &self.search }
     }
@@ -224,6 +230,7 @@ impl Loader {
             nodes: nodes.nodes,
             from_inputs: nodes.from_inputs,
             forward_previews: manifest.forward_previews.clone(),
+            injection: manifest.injection.clone(),
         };
         self.flows[id.0].flow = Some(Arc::new(flow));
     }

@@ -27,10 +27,21 @@ pub(super) fn run(options: InLayer, config: &Config) -> Result<u8, Failed> {
         retain: options.retain_env_keys,
         stdout: Stdout::Same,
     };
+    if layers.below().map_err(failed)?.is_empty() {
+        printer::warning(
+            "layer.json names no executor layer: the executor must be in the root filesystem itself",
+        );
+    }
     let package = Package::read(&options.package).map_err(failed)?;
     let layer = layers.create(&package, &with, &mut printer::warning).map_err(failed)?.layer;
     let runtime = Runtime::named(&options.runtime).map_err(failed)?;
-    layers.merge_runtime(&runtime, &layer).map_err(failed)?;
+    let injected = match &options.inject_flow {
+        Some(flow) => layers
+            .inject(flow, &layer, &options.inject_script, &with, &mut printer::warning)
+            .map_err(failed)?,
+        None => None,
+    };
+    layers.merge_runtime(&runtime, &layer, injected.as_deref()).map_err(failed)?;
     let variables: Vec<(OsString, OsString)> =
         VARIABLES.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
     printer::result(runner::LAYER_READY);

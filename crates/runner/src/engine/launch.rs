@@ -49,6 +49,7 @@ impl Engine<'_> {
         for node in &flow.nodes {
             if let NodeBlock::Task { task, .. } = &node.block
                 && let Executor::Process { name, .. } = &task.executor
+                && (node.inject_package.is_none() || self.setup.options.layers.is_none())
             {
                 let scope = self.task_scope(scope, task);
                 let identifier = scope.identifier(&self.setup.places.session, None);

@@ -1,14 +1,49 @@
 //! Executors in layers of packages (section 8 of the contract).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use flow::{Flow, Metadata, PackageManifest, Task};
+use flow::{Executor, Flow, Metadata, Node, NodeBlock, PackageManifest, Task};
 
 use crate::executor::ExecutorKey;
 use crate::process::Launch;
 use crate::scope::Scope;
 
 use super::Engine;
+use super::start::TaskPlan;
+
+/// What a flow puts into the layers of another package.
+#[derive(Debug, Clone)]
+pub(super) struct Injection {
+    flow: PathBuf,
+    scripts: Vec<String>,
+    /// Folders and files of blocks, and where they are seen.
+    binds: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Injection {
+    /// What the process that makes the layers is told.
+    fn words(&self) -> Vec<OsString> {
+        let word = |name: &str, value: &OsStr| [name.as_ref(), value].into_iter().collect::<OsString>();
+        let mut words = vec![word("--inject-flow=", self.flow.as_os_str())];
+        words.extend(self.scripts.iter().map(|script| word("--inject-script=", script.as_ref())));
+        for (source, target) in &self.binds {
+            let bind = format!("src={},dst={}", source.display(), target.display());
+            words.push(word("--bind-paths=", bind.as_ref()));
+        }
+        words
+    }
+}
+
+/// Where the entry of an injected node is seen: its folder, or the file itself when it lies directly in the folder of the block.
+fn entry_bind(node: &Node, package: &Path) -> Option<(PathBuf, PathBuf)> {
+    let NodeBlock::Task { task, .. } = &node.block else { return None };
+    let Executor::Process { options, .. } = &task.executor else { return None };
+    let entry = flow::clean(Path::new(options.entry.as_ref()?));
+    let shown = entry.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(&entry);
+    Some((task.dir.join(shown), package.join(shown)))
+}
 
 impl Engine<'_> {
     /// Whether executors of a scope run in layers: those of a package whose blocks run here, unless it is left out.
@@ -37,19 +72,40 @@ impl Engine<'_> {
         }
     }
 
-    /// Says which nodes want to be installed into another package.
-    pub(super) fn warn_of_injections(&mut self, flow: &Flow) {
-        if self.setup.options.layers.is_none() {
-            return;
+    /// The scope in which a node runs its task, and what that takes. A node that is injected into another package runs in the layers of
+    /// that one, where the folder of its entry is seen in the same place below the package; scripts may prepare those layers.
+    pub(super) fn injected(
+        &self,
+        scope: &Scope,
+        flow: &Flow,
+        node: &Node,
+        plan: TaskPlan,
+    ) -> Result<(Scope, TaskPlan), String> {
+        let scope = self.task_scope(scope, &plan.task);
+        let Some((package, _)) = node.inject_package.as_ref().filter(|_| self.setup.options.layers.is_some())
+        else {
+            return Ok((scope, plan));
+        };
+        let folder = self.setup.loader.package_folder(flow, package).ok_or_else(|| {
+            format!("the package `{package}`, which this node is injected into, is not in the search paths")
+        })?;
+        let others = flow
+            .nodes
+            .iter()
+            .filter(|other| other.inject_package.as_ref().is_some_and(|(other, _)| other == package));
+        let mut injection = Injection { flow: flow.path.clone(), scripts: Vec::new(), binds: Vec::new() };
+        injection.scripts.extend(flow.injection.get(package).cloned());
+        for other in others {
+            injection.scripts.extend(other.inject_package.iter().filter_map(|(_, script)| script.clone()));
+            injection.binds.extend(entry_bind(other, &folder));
         }
-        for node in &flow.nodes {
-            if let Some((package, _)) = &node.inject_package {
-                let id = &node.id;
-                self.warn(&format!(
-                    "node `{id}` runs in the layers of its own package, not in those of `{package}`"
-                ));
-            }
-        }
+        injection.binds.sort();
+        injection.binds.dedup();
+        let apart = format!("{}\n{}", flow.path.display(), plan.apart.unwrap_or_default());
+        let task = Arc::new(Task { dir: folder.clone(), ..(*plan.task).clone() });
+        let data_dir = self.setup.options.pkg_data_root.join(package);
+        let plan = TaskPlan { task, apart: Some(apart), injection: Some(injection), ..plan };
+        Ok((Scope { path: folder, data_dir }, plan))
     }
 
     /// How an executor is started in the layers of its scope.
@@ -70,6 +126,9 @@ impl Engine<'_> {
         ];
         let mut all = first;
         all.extend(words.into_iter().flat_map(|(name, value)| [name.into(), value]));
+        if let Some(injection) = self.injections.get(key) {
+            all.extend(injection.words());
+        }
         all.extend(["--".into(), program.into()]);
         all.extend(arguments);
         let folder = self.setup.options.oocana_dir.join("sessions").join(&*self.setup.places.session);

@@ -258,8 +258,15 @@ impl Engine<'_> {
                 let manifest = task.path.clone().unwrap_or_else(|| task.dir.clone());
                 let scope =
                     package.map_or_else(|| start.scope.clone(), |name| self.package_scope(&name, &manifest));
-                let plan =
-                    TaskPlan { task, handles, outputs, secrets: Map::new(), apart: None, timeout: None };
+                let plan = TaskPlan {
+                    task,
+                    handles,
+                    outputs,
+                    secrets: Map::new(),
+                    apart: None,
+                    timeout: None,
+                    injection: None,
+                };
                 self.start_task(Start { scope, ..start }, &plan);
             }
             Block::Flow(id) => {

@@ -19,6 +19,7 @@ use crate::wire::{self, JobText};
 
 use super::Engine;
 use super::launch::Waiting;
+use super::layer::Injection;
 use super::state::{BlockJob, Failure, FlowJob, JobId, NodeState, Parent, Run, Start, Timer, Values};
 
 /// How deep flows may lie in one another.
@@ -36,6 +37,8 @@ pub(super) struct TaskPlan {
     pub(super) apart: Option<String>,
     /// How long it may take, in seconds.
     pub(super) timeout: Option<u64>,
+    /// What is put into the layers that it runs in.
+    pub(super) injection: Option<Injection>,
 }
 
 /// What a flow is started with.
@@ -57,8 +60,6 @@ impl Engine<'_> {
         let handles: Handles = node.inputs.iter().map(|input| input.handle.clone()).collect();
         match &node.block {
             NodeBlock::Task { task, inline } => {
-                let scope = self.task_scope(&start.scope, task);
-                let start = Start { scope, ..start };
                 let spawns =
                     matches!(&task.executor, Executor::Process { options, .. } if options.spawn && *inline);
                 let apart = node.inject_node.clone().or_else(|| spawns.then(|| node.id.clone()));
@@ -69,8 +70,12 @@ impl Engine<'_> {
                     secrets: node.secrets.clone(),
                     apart,
                     timeout: node.timeout,
+                    injection: None,
                 };
-                self.start_task(start, &plan);
+                match self.injected(&start.scope, &definition, node, plan) {
+                    Ok((scope, plan)) => self.start_task(Start { scope, ..start }, &plan),
+                    Err(error) => self.refuse(start, &error),
+                }
             }
             NodeBlock::Flow { flow: inner, slots, package } => {
                 let inner = self.setup.loader.flow(*inner);
@@ -110,6 +115,7 @@ impl Engine<'_> {
                     secrets: Map::new(),
                     apart: None,
                     timeout: node.timeout,
+                    injection: None,
                 };
                 self.start_task(Start { scope, ..start }, &plan);
             }
@@ -267,6 +273,9 @@ impl Engine<'_> {
                     self.input_message(&start, plan.task.path.as_deref(), &plan.handles, &plan.secrets);
                 let key = ExecutorKey { name: name.clone(), identifier };
                 self.set_run(&start.job, Run::Executor { key: key.clone(), inputs: Some(inputs) });
+                if let Some(injection) = &plan.injection {
+                    self.injections.insert(key.clone(), injection.clone());
+                }
                 self.hand_over(&start.scope, &key, None, &start.job, command);
             }
             Executor::Shell => {
