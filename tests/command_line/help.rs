@@ -9,8 +9,26 @@ use testkit::{run, tool};
 
 use crate::{program, recipe};
 
-const COMMANDS: [&str; 11] =
-    ["build", "list", "lock", "pull", "push", "copy", "inspect", "diff", "sbom", "doctor", "completions"];
+const COMMANDS: [&str; 13] = [
+    "build",
+    "list",
+    "lock",
+    "pull",
+    "push",
+    "copy",
+    "inspect",
+    "diff",
+    "sbom",
+    "package publish",
+    "fetch",
+    "doctor",
+    "completions",
+];
+
+/// The words of a command, and one more.
+fn words<'a>(command: &'a str, last: &'a str) -> Vec<&'a str> {
+    command.split(' ').chain([last]).collect()
+}
 
 /// The reference is what the program says, so it cannot be out of date.
 #[test]
@@ -21,7 +39,7 @@ fn the_reference_is_what_help_prints() {
          writes this page.\n",
     );
     let main = (String::from("ovmlayer-rootfs"), vec!["--help"]);
-    let others = COMMANDS.map(|command| (format!("ovmlayer-rootfs {command}"), vec![command, "--help"]));
+    let others = COMMANDS.map(|command| (format!("ovmlayer-rootfs {command}"), words(command, "--help")));
     for (title, arguments) in std::iter::once(main).chain(others) {
         let help = program.succeed(arguments);
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
@@ -39,7 +57,7 @@ fn the_reference_is_what_help_prints() {
 fn every_command_has_short_help() {
     let program = program();
     for command in COMMANDS {
-        let help = program.succeed([command, "-h"]);
+        let help = program.succeed(words(command, "-h"));
         assert!(help.contains("Usage: ovmlayer-rootfs") && help.contains("--progress"), "{command}: {help}");
     }
 }
@@ -55,7 +73,7 @@ fn completions_are_scripts_of_their_shells() {
     let program = program();
     for shell in ["bash", "zsh", "fish"] {
         let script = program.succeed(["completions", shell]);
-        for command in COMMANDS {
+        for command in COMMANDS.iter().flat_map(|command| command.split(' ')) {
             assert!(script.contains(command), "`{command}` is not completed in {shell}");
         }
         let path = program.write(shell, script);

@@ -35,6 +35,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ovmlayer-deps",
         ],
     ),
+    ("ovmlayer-publishing", &["ovmlayer-cache", "ovmlayer-http", "ovmlayer-image"]),
+    ("ovmlayer-releases", &["ovmlayer-tree", "ovmlayer-cache", "ovmlayer-http"]),
     ("ovmlayer-flow", &[]),
     ("ovmlayer-runner", &["ovmlayer-tree", "ovmlayer-cache", "ovmlayer-http", "ovmlayer-flow"]),
     // The program for flows calls the program for layers and does not link it.
@@ -53,6 +55,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ovmlayer-image",
             "ovmlayer-layers",
             "ovmlayer-deps",
+            "ovmlayer-publishing",
+            "ovmlayer-releases",
             "ovmlayer-recipe",
         ],
     ),
