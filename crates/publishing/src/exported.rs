@@ -201,7 +201,7 @@ fn check_layers(about: &About, list: &List) -> Result<(), String> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use std::io::Write;
 
     use zip::ZipWriter;
@@ -209,11 +209,14 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) const ABOUT_ONE: &str = r#"{"name":"@oomol/one","version":"1.0.0","source_layer":"s","bootstrap_layer":"b","package_path":"/x"}"#;
-    pub(crate) const LIST_ONE: &str = r#"{"layers":["base","s","b"]}"#;
+    const ABOUT_ONE: &str = r#"{"name":"@oomol/one","version":"1.0.0","source_layer":"s","bootstrap_layer":"b","package_path":"/x"}"#;
+    const LIST_ONE: &str = r#"{"layers":["base","s","b"]}"#;
+
+    /// A file in a zip: its name and text.
+    type Text<'a> = (&'a str, &'a str);
 
     /// A zip of these files in `folder`.
-    pub(crate) fn zip(folder: &Path, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    fn zip(folder: &Path, name: &str, files: &[Text<'_>]) -> PathBuf {
         let path = folder.join(name);
         let mut writer = ZipWriter::new(File::create(&path).unwrap());
         for (name, text) in files {
@@ -229,7 +232,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let whole = [(ARCHIVE, "a tar"), (ABOUT, ABOUT_ONE), (LIST, LIST_ONE)];
         let other = r#"{"layers":["base","s"]}"#;
-        let cases: [(&str, Vec<(&str, &str)>, &str); 7] = [
+        let cases: [(&str, Vec<Text<'_>>, &str); 7] = [
             ("whole", whole.to_vec(), ""),
             ("no archive", whole[1..].to_vec(), "it holds no `layers.tar`"),
             ("an empty archive", vec![(ARCHIVE, ""), whole[1], whole[2]], "it holds no `layers.tar`"),

@@ -183,7 +183,7 @@ fn fill(
         }
         document.insert("architecture".to_owned(), architecture.clone().into());
         document.insert("files".to_owned(), listed.into());
-        write_versions(&versions, document.into())?;
+        write_versions(&versions, &document.into())?;
     }
     Ok(done)
 }
@@ -200,7 +200,7 @@ fn about(found: &Found<'_>, placed: &place::Placed) -> Value {
     })
 }
 
-fn write_versions(path: &Path, document: Value) -> Result<()> {
+fn write_versions(path: &Path, document: &Value) -> Result<()> {
     let temporary = path.with_file_name(format!(".{VERSIONS}.{}.tmp", std::process::id()));
     let written = (|| {
         let mut file = fs::File::create(&temporary)?;

@@ -185,6 +185,9 @@ mod tests {
 
     use super::*;
 
+    /// The programs that are there afterwards, or what the error says.
+    type Names<'a> = Result<Vec<&'a str>, &'a str>;
+
     fn elf(machine: u16) -> Vec<u8> {
         let mut bytes = ELF.to_vec();
         bytes.resize(MACHINE.start, 0);
@@ -208,7 +211,7 @@ mod tests {
             }
             tar.build()
         };
-        let cases: [(&str, Vec<u8>, &str, Result<Vec<&str>, &str>); 7] = [
+        let cases: [(&str, Vec<u8>, &str, Names<'_>); 7] = [
             (
                 "the only one",
                 archive(&[("oocana-cli-x", 0o755), ("README", 0o644)]),
