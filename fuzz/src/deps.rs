@@ -244,7 +244,7 @@ fn count(folder: &Path) -> usize {
 pub fn locks_of_packages(input: &[u8]) {
     let text = &*String::from_utf8_lossy(input);
     let target = Target { architecture: "amd64".into(), python: (3, 13), glibc: (2, 41) };
-    for locked in python::read_lock("pylock.toml", text, &target).into_iter().flatten() {
+    for locked in python::read_lock("pylock.toml", text, &target, &[]).into_iter().flatten() {
         assert!(python::WheelName::parse(&locked.file).is_some(), "what is chosen is a wheel");
     }
     if let Ok(requirements) = python::requirements_of_lock("pylock.toml", text, &[]) {

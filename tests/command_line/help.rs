@@ -9,7 +9,7 @@ use testkit::{run, tool};
 
 use crate::{program, recipe};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "build",
     "list",
     "lock",
@@ -21,6 +21,8 @@ const COMMANDS: [&str; 13] = [
     "sbom",
     "package create",
     "package export",
+    "package publish",
+    "fetch",
     "doctor",
     "completions",
 ];

@@ -35,6 +35,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ovmlayer-deps",
         ],
     ),
+    ("ovmlayer-publishing", &["ovmlayer-cache", "ovmlayer-http", "ovmlayer-image"]),
+    ("ovmlayer-releases", &["ovmlayer-tree", "ovmlayer-cache", "ovmlayer-http"]),
     ("ovmlayer-flow", &[]),
     // What it does to layers, it does through the program.
     ("ovmlayer-packages", &["ovmlayer-tree", "ovmlayer-flow"]),
@@ -55,6 +57,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ovmlayer-image",
             "ovmlayer-layers",
             "ovmlayer-deps",
+            "ovmlayer-publishing",
+            "ovmlayer-releases",
             "ovmlayer-recipe",
             "ovmlayer-packages",
         ],

@@ -1,9 +1,10 @@
-//! What a contributor runs: `cargo xtask test`, `cargo xtask soak`, `cargo xtask bench`.
+//! What a contributor runs: `cargo xtask test`, `cargo xtask soak`, `cargo xtask bench`, `cargo xtask dist`.
 //!
 //! What enters: the workspace and this machine. What leaves: an exit status that says whether all is well, with the
 //! reason on the last line when it is not, and the pages in `docs/` that hold measurements.
 
 mod bench;
+mod checklist;
 mod executors;
 mod layout;
 mod machine;
@@ -11,6 +12,7 @@ mod needs;
 mod node;
 mod page;
 mod python;
+mod release;
 mod report;
 mod soak;
 mod step;
@@ -40,6 +42,8 @@ enum Task {
     Soak(Soak),
     /// Measure against other programs on this machine.
     Bench(Bench),
+    /// Build the archive of a release: static programs, manual pages, completions.
+    Dist(release::Dist),
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
         Task::Executors => provide_executors(),
         Task::Soak(Soak { part }) => soak::run(part),
         Task::Bench(Bench { what }) => bench::run(&what),
+        Task::Dist(dist) => release::run(&dist),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,6 +25,7 @@ const TESTS: &[(Sign, &str)] = &[
     (Sign::Program("git"), "git"),
     (Sign::Program("gpg"), "gnupg"),
     (Sign::Program("htpasswd"), "apache2-utils"),
+    (Sign::Program("jq"), "jq"),
     (Sign::Program("mkfs.ext4"), "e2fsprogs"),
     (Sign::Program("mmdebstrap"), "mmdebstrap"),
     (Sign::Program("mosquitto"), "mosquitto"),

@@ -17,7 +17,8 @@ pub(crate) fn run() -> Result<(), Error> {
     }
     step("formatting", || step::run(&mut cargo(&["fmt", "--all", "--check"])))?;
     step("rooms", layout::check)?;
-    step("shell scripts", || step::run(Command::new("shellcheck").arg(".ci/run").current_dir(root())))?;
+    let scripts = [".ci/run", ".github/actions/setup/install"];
+    step("shell scripts", || step::run(Command::new("shellcheck").args(scripts).current_dir(root())))?;
     step("workflows", workflows::check)?;
     step("Node.js executor", node::check)?;
     step("Python executor", executors::provide)?;

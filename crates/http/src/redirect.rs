@@ -1,5 +1,7 @@
 //! Where redirects may lead, and what goes along.
 
+use std::net::IpAddr;
+
 use reqwest::header::LOCATION;
 use reqwest::{Response, Url};
 
@@ -31,6 +33,15 @@ pub(super) fn same_server(one: &Url, other: &Url) -> bool {
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
+/// Whether nobody on the way can read what is sent to `address`: it is encrypted, or does not leave this machine.
+#[must_use]
+pub fn is_confidential(address: &str) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    url.scheme() == "https" || (url.scheme() == "http" && here)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +58,23 @@ mod tests {
         ] {
             let from = Url::parse(from).unwrap();
             assert_eq!(follow(&from, reference).ok().as_ref().map(Url::as_str), expected, "{summary}");
+        }
+    }
+
+    #[test]
+    fn which_lines_nobody_reads() {
+        for (address, expected) in [
+            ("https://a/x", true),
+            ("http://127.0.0.1:5000/x", true),
+            ("http://[::1]/x", true),
+            ("http://localhost:1", true),
+            ("http://localhost.evil.org", false),
+            ("http://127.0.0.1.evil.org", false),
+            ("http://a/x", false),
+            ("file:///x", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(is_confidential(address), expected, "{address}");
         }
     }
 

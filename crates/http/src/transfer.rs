@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use reqwest::{Response, StatusCode, Url};
@@ -268,6 +268,9 @@ fn headers(request: &Request<'_>, held: u64, progress: &Progress) -> HeaderMap {
     };
     // The bytes of the file, not those of a compressed transfer: digests and ranges are of the file.
     set(ACCEPT_ENCODING, "identity");
+    if let Some(accept) = request.accept {
+        set(ACCEPT, accept);
+    }
     if let Some(validators) = request.validators {
         for (name, value) in
             [(IF_NONE_MATCH, &validators.etag), (IF_MODIFIED_SINCE, &validators.last_modified)]

@@ -11,12 +11,14 @@
 //!   [`flatten`](mod@flatten): its layers as one tree. [`Kept`] reads those of registries through the cache.
 //! * [`Target`]: where images are written to; [`Layout`] is both.
 //! * [`registry`]: repositories of registries, which are both as well; [`copy`](mod@copy): images from one place to another.
+//! * [`artifact`]: files that are no image, one for each platform, kept in a registry like images.
 //! * [`build`]: trees into layers, layers into images.
 //! * [`inventory`]: the packages and files of a tree or an image; [`sbom`], [`inspection`], [`difference`] and [`report`] are
 //!   made of it, [`provenance`] and [`attach`] go with them, [`signing`] is left to `cosign`.
 //!
 //! The crate knows nothing of packages, recipes and sandboxes.
 
+pub mod artifact;
 mod blobs;
 pub mod build;
 mod config;

@@ -36,7 +36,7 @@ impl Referrers for Layout {
 }
 
 /// The contents of an artifact's configuration, which has nothing to say.
-const EMPTY: &[u8] = b"{}";
+pub(crate) const EMPTY: &[u8] = b"{}";
 
 /// Stores `document`, of the media type `kind`, as one about `subject`, a manifest or an index that is there. Returns the
 /// manifest of the document, the same for the same document.

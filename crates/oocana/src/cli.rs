@@ -64,6 +64,13 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages of all commands into a folder, for those who package the program.
+    #[command(hide = true)]
+    Manual {
+        /// The folder, which is there.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Watch over a program that `run` has started.
     #[command(hide = true)]
     Supervise {

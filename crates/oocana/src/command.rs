@@ -46,6 +46,11 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             printer::text(&String::from_utf8_lossy(&script));
             Ok(0)
         }
+        Command::Manual { folder } => {
+            clap_mangen::generate_to(Cli::command(), &folder).map(|()| 0).map_err(|error| {
+                Failed::new(format!("cannot write manual pages to {}: {error}", folder.display()))
+            })
+        }
         other => Config::read(config.as_deref())
             .map_err(Failed::new)
             .and_then(|config| with_config(other, &config)),
@@ -75,7 +80,7 @@ fn with_config(command: Command, config: &Config) -> Result<u8, Failed> {
             in_layer::supervise(&runtime, config, || supervise(&command))
         }
         Command::InLayer(options) => in_layer::run(options, config),
-        Command::Completions { .. } | Command::Supervise { .. } => Ok(0),
+        Command::Completions { .. } | Command::Manual { .. } | Command::Supervise { .. } => Ok(0),
     }
 }
 

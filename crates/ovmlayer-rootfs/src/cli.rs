@@ -1,5 +1,6 @@
 //! The command line.
 
+mod fetch;
 mod images;
 mod look;
 mod package;
@@ -10,9 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use recipe::distro::Distro;
 use recipe::plan::Base;
 
+pub(crate) use fetch::Fetch;
 pub(crate) use images::{Copy, Parts, Publish, Pull, Push, Registries, Signing};
 pub(crate) use look::{Choice, Diff, Inspect, Sbom};
-pub(crate) use package::{CreatePackage, ExportPackage, Package};
+pub(crate) use package::{CreatePackage, ExportPackage, Exports, Package, PublishPackage};
 
 /// Builds root filesystems from recipes: verified Debian and Ubuntu packages in, the same bits out on every machine.
 ///
@@ -132,6 +134,18 @@ Exit status, as of diff(1): 0 the same, 1 different, 2 trouble.")]
     /// Layers of one package of blocks, for a registry.
     #[command(subcommand)]
     Package(Package),
+    /// Fetch released components into a folder: oocana, ovmlayer and a root filesystem.
+    ///
+    /// They come from the releases of their repositories on GitHub and are checked by the digests that are published there. The
+    /// programs are taken out of their archives; `versions.json` says what came.
+    #[command(after_help = "Examples:
+  ovmlayer-rootfs fetch                                            the newest of each, for this machine
+  ovmlayer-rootfs fetch --arch amd64,arm64 --out context --rootfs server-base@0.6.0
+  ovmlayer-rootfs fetch --oocana v0.27.18 --ovmlayer none --rootfs none
+  GITHUB_TOKEN_OVMLAYER=$APP_TOKEN ovmlayer-rootfs fetch           a token of its own for a private repository
+
+Tokens are looked for in GITHUB_TOKEN_OOCANA, GITHUB_TOKEN_OVMLAYER and GITHUB_TOKEN_ROOTFS, then GH_TOKEN and GITHUB_TOKEN.")]
+    Fetch(Fetch),
     /// Say what this machine can do, and what to do about the rest.
     Doctor(Doctor),
     /// Print a completion script for a shell.
@@ -139,6 +153,13 @@ Exit status, as of diff(1): 0 the same, 1 different, 2 trouble.")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands into a folder, for those who package the program.
+    #[command(hide = true)]
+    Manual {
+        /// The folder, which is there.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
 }
 

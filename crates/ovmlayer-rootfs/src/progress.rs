@@ -63,7 +63,7 @@ impl Shown {
     }
 
     /// Shows something at once, in words or as a line of JSON.
-    fn tell(&self, text: &str, json: &serde_json::Value) {
+    pub(crate) fn tell(&self, text: &str, json: &serde_json::Value) {
         match &self.form {
             Form::Bar(bar) => bar.suspend(|| printer::note(text)),
             Form::Lines(_) => printer::note(text),

@@ -5,6 +5,8 @@ mod layer;
 mod run;
 mod setup;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use archive::{Export, Form, Import};
@@ -87,6 +89,13 @@ pub(crate) enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of all commands into a folder, for those who package the program.
+    #[command(hide = true)]
+    Manual {
+        /// The folder, which is there.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
 }
 

@@ -401,7 +401,7 @@ impl Session {
         resolver.download(&packages.iter().chain(tools).copied().collect::<Vec<_>>())?;
         drop(resolver);
         let architecture = packages.first().map_or(machine_architecture(), |package| &package.root);
-        let build = Work { session: self, found, plan, options, ids, architecture };
+        let build = Work { session: self, found, plan, options, ids, architecture, shipment: None };
         build.with_root(packages, tools, |_, root, _, _| kept_root.keep(root, options.jobs()))?;
         kept_root.open()?.ok_or_else(|| Error::NotFetched { what: format!("the root of `{}`", found.name) })
     }

@@ -34,8 +34,8 @@ use cache::Scratch;
 use deps::python::Target;
 use sandbox::IdMap;
 
-use crate::about::Made;
-use crate::build::{Artifact, Documents, Options, Pin, Session};
+use crate::about::{Documents, Made};
+use crate::build::{Artifact, Options, Pin, Session};
 use crate::events::Phase;
 use crate::find::Found;
 use crate::output::{self, Pending};

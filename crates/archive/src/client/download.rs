@@ -109,7 +109,13 @@ impl Client {
             self.options.events.event(&Event::Adjusted { bytes: signed(held) });
         }
         let mut sink = Resumable { client: self, name: &file.name, partial };
-        let request = Request { url, size: Size::Exact(file.size), validators: None, authorization: None };
+        let request = Request {
+            url,
+            size: Size::Exact(file.size),
+            validators: None,
+            authorization: None,
+            accept: None,
+        };
         if let Err(failure) = http.get(&request, &mut sink) {
             self.options.events.event(&Event::Adjusted { bytes: -signed(sink.partial.len()) });
             return Ok(Err(failure));

@@ -72,7 +72,8 @@ impl Client {
         let mut sink = Memory { client: self, name, bytes: Vec::new() };
         let validators =
             remembered.map(|remembered| &remembered.validators).filter(|known| !known.is_empty());
-        let request = Request { url, size: Size::AtMost(SIZE_LIMIT), validators, authorization: None };
+        let request =
+            Request { url, size: Size::AtMost(SIZE_LIMIT), validators, authorization: None, accept: None };
         let fetched = http
             .get(&request, &mut sink)
             .map_err(|failure| failed("InRelease", &source.describe(), url, failure))?;

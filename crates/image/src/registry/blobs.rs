@@ -84,8 +84,13 @@ impl Repository {
         for first in [true, false] {
             let authorization = self.held();
             let size = Size::Exact(blob.size);
-            let request =
-                Request { url: &url, size, validators: None, authorization: authorization.as_ref() };
+            let request = Request {
+                url: &url,
+                size,
+                validators: None,
+                authorization: authorization.as_ref(),
+                accept: None,
+            };
             let failure = match self.registry.http.get(&request, &mut sink) {
                 Ok(_) => break,
                 Err(failure) => failure,

@@ -178,7 +178,7 @@ impl Repository {
         let action = self.doing(&format!("store the manifest `{version}` in"));
         let url = self.url(&format!("manifests/{version}"))?;
         let body = bytes::Bytes::copy_from_slice(bytes);
-        let call = Call { body, repeatable: true, ..Call::new(Method::Put, &url) }
+        let call = Call { body: body.into(), repeatable: true, ..Call::new(Method::Put, &url) }
             .header("content-type", manifest.media_type.as_str());
         let answer = self.ask(&action, &call)?;
         if !matches!(answer.status, 200..=202) {

@@ -191,7 +191,7 @@ impl Upload<'_> {
 
     fn patch(&mut self, bytes: Bytes, start: u64, end: u64) -> Result<(), RegistryError> {
         let range = format!("{}-{}", self.offset, end - 1);
-        let call = Call { body: bytes, ..Call::new(Method::Patch, &self.url) }
+        let call = Call { body: bytes.into(), ..Call::new(Method::Patch, &self.url) }
             .header("content-type", BYTES)
             .header("content-range", range);
         let answer = self.repository.ask(self.action, &call)?;
@@ -244,7 +244,8 @@ impl Upload<'_> {
             let mark = if self.url.contains('?') { '&' } else { '?' };
             let url = format!("{}{mark}digest={}", self.url, self.blob.digest_text());
             let body = last.slice(offset_in(last, start, self.offset)..);
-            let call = Call { body, ..Call::new(Method::Put, &url) }.header("content-type", BYTES);
+            let call =
+                Call { body: body.into(), ..Call::new(Method::Put, &url) }.header("content-type", BYTES);
             match self.repository.ask(self.action, &call) {
                 Ok(answer) if matches!(answer.status, 200..=204) => return self.check_name(&answer),
                 Ok(answer) if matches!(answer.status, 400 | 404 | 416) => {

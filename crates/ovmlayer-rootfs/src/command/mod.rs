@@ -3,6 +3,7 @@
 mod build;
 mod diff;
 mod doctor;
+mod fetch;
 mod inspect;
 mod list;
 mod lock;
@@ -33,11 +34,17 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         Command::Diff(diff) => Ok(diff::run(cli, diff)),
         Command::Sbom(sbom) => sbom::run(cli, sbom),
         Command::Package(command) => package::run(cli, command),
+        Command::Fetch(fetch) => fetch::run(cli, fetch),
         Command::Doctor(doctor) => doctor::run(doctor, cli.json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "ovmlayer-rootfs", &mut script);
             printer::result(String::from_utf8_lossy(&script).trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Manual { folder } => {
+            clap_mangen::generate_to(Cli::command(), folder)
+                .map_err(|error| format!("cannot write manual pages to {}: {error}", folder.display()))?;
             Ok(ExitCode::SUCCESS)
         }
     }

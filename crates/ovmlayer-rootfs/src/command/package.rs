@@ -1,5 +1,7 @@
 //! `package`: the layers of one package of blocks.
 
+mod publish;
+
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ pub(crate) fn run(cli: &Cli, command: &Package) -> Result<ExitCode, Box<dyn Erro
     match command {
         Package::Create(options) => create(cli, options)?,
         Package::Export(options) => export(cli, options)?,
+        Package::Publish(options) => return publish::run(cli, options),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -54,6 +54,9 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
             printer::result(String::from_utf8_lossy(&script).trim_end());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Manual { folder } => clap_mangen::generate_to(Cli::command(), folder)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|error| format!("cannot write manual pages to {}: {error}", folder.display()).into()),
     };
     outcome.unwrap_or_else(|error| {
         printer::error(&*error);
