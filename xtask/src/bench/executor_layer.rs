@@ -84,7 +84,8 @@ const LOCKED: Foreign = Foreign {
     npm: "--offline",
 };
 
-const ANEW: Foreign = Foreign { folder: "anew", options: &[], pip: "-r /project/requirements.txt", npm: "--prefer-offline" };
+const ANEW: Foreign =
+    Foreign { folder: "anew", options: &[], pip: "-r /project/requirements.txt", npm: "--prefer-offline" };
 
 /// What everything is measured with.
 struct Stage {
@@ -138,8 +139,16 @@ impl Stage {
             "cd {folder}; rm -rf own-python own-node; mkdir own-node; cp project/package*.json own-node; sync"
         );
         // The first round, which is not counted, fills the caches.
-        let install = format!("test -e {folder}/own-warm || ({}; touch {folder}/own-warm); {install}", install.replace("--offline", ""));
-        let peer = Entrant { program: "uv, then npm ci", before: script(&clear), timed: script(&install), makes: None };
+        let install = format!(
+            "test -e {folder}/own-warm || ({}; touch {folder}/own-warm); {install}",
+            install.replace("--offline", "")
+        );
+        let peer = Entrant {
+            program: "uv, then npm ci",
+            before: script(&clear),
+            timed: script(&install),
+            makes: None,
+        };
         let options = vec!["--arch", machine_architecture(), "--locked", "--offline"];
         let situation = "own architecture, from locks, without network".to_owned();
         Contest { situation, rounds, entrants: vec![self.our_entrant("locked", options), peer] }
@@ -155,11 +164,13 @@ impl Stage {
         let root = Rootfs::extract(&self.folder.join(format!("{}-native.tar", foreign())));
         root.know_registries();
         copy(Path::new("/etc/resolv.conf"), &root.path().join("etc/resolv.conf"))?;
-        quietly(Command::new("cp").arg("-r").arg(self.folder.join("project")).arg(root.path().join("project")))?;
+        quietly(
+            Command::new("cp").arg("-r").arg(self.folder.join("project")).arg(root.path().join("project")),
+        )?;
         copy(&self.folder.join("pinned.txt"), &root.path().join("pinned.txt"))?;
         let fill = "pip download -q --no-deps --only-binary :all: -d /wheels -r /pinned.txt; cd /project; \
                     npm ci --silent --ignore-scripts";
-        quietly(root.chroot("/bin/sh").args(["-ec", fill]).envs(proxies()))?;
+        quietly(&mut inside(&root.path(), fill))?;
         Ok(root)
     }
 
@@ -174,12 +185,9 @@ impl Stage {
             root.path().display()
         );
         let path = root.path();
-        let timed: Commands = Box::new(move || {
-            let mut command = Command::new("chroot");
-            command.arg(&path).args(["/bin/sh", "-ec", &install]).env("HOME", "/root");
-            vec![command]
-        });
-        let peer = Entrant { program: "pip, then npm ci, emulated", before: script(&clear), timed, makes: None };
+        let timed: Commands = Box::new(move || vec![inside(&path, &install)]);
+        let peer =
+            Entrant { program: "pip, then npm ci, emulated", before: script(&clear), timed, makes: None };
         let options = [what.options, &["--arch", foreign()]].concat();
         let entrants = vec![self.our_entrant(what.folder, options), peer];
         Contest { situation: situation.to_owned(), rounds, entrants }
@@ -191,8 +199,15 @@ fn foreign() -> &'static str {
     if machine_architecture() == "amd64" { "arm64" } else { "amd64" }
 }
 
-fn proxies() -> impl Iterator<Item = (String, String)> {
-    std::env::vars().filter(|(name, _)| name.to_lowercase().ends_with("_proxy"))
+/// A script in a root, with the mounts that programs there want, which end with it.
+fn inside(root: &Path, text: &str) -> Command {
+    let root = root.display();
+    let text = format!(
+        "mount -t proc proc {root}/proc; mount --bind /dev {root}/dev; exec chroot {root} /bin/sh -ec '{text}'"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "/bin/sh", "-ec", &text]).env("HOME", "/root");
+    command
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
