@@ -51,8 +51,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let foreign = stage.foreign_root()?;
     let contests = [
         stage.own(options.runs),
-        stage.foreign("foreign, from locks, without network", options.foreign_runs, &foreign, LOCKED),
-        stage.foreign("foreign, resolved anew", options.foreign_runs, &foreign, ANEW),
+        stage.foreign("foreign, from locks, without network", options.foreign_runs, &foreign, &LOCKED),
+        stage.foreign("foreign, resolved anew", options.foreign_runs, &foreign, &ANEW),
     ];
     let wanted =
         |contest: &&Contest| options.only.as_ref().is_none_or(|text| contest.situation.contains(text));
@@ -174,7 +174,7 @@ impl Stage {
         Ok(root)
     }
 
-    fn foreign(&self, situation: &str, rounds: usize, root: &Rootfs, what: Foreign) -> Contest {
+    fn foreign(&self, situation: &str, rounds: usize, root: &Rootfs, what: &Foreign) -> Contest {
         let install = format!(
             "pip install -q --no-compile --only-binary :all: --root-user-action=ignore {}; cd /project; npm ci --silent \
              --omit=dev --ignore-scripts --no-audit --no-fund {}",
