@@ -26,8 +26,7 @@ fn sample(name: &str) {
 /// One of `part` inputs, for targets that write files and so take that much longer.
 fn sample_part(name: &str, part: u64) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("the target exists");
-    let (rounds, seed) =
-        (number("OVMLAYER_FUZZ_ROUNDS", ROUNDS) / part, number("OVMLAYER_FUZZ_SEED", SEED));
+    let (rounds, seed) = (number("OVMLAYER_FUZZ_ROUNDS", ROUNDS) / part, number("OVMLAYER_FUZZ_SEED", SEED));
     let seeds = (target.seeds)();
     for input in &seeds {
         (target.run)(input);
