@@ -7,7 +7,8 @@ use std::path::Path;
 use deps::Files;
 use deps::npm::{self, Manifest, PackageLock, Places, PnpmLock, Selected};
 use deps::python::{self, Requested, Scheme, Target};
-use tree::codec::{Encoder, Format};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tree::{Entry, EntryPath, Kind, Links, Metadata, Root, tar};
 use zip::write::SimpleFileOptions;
 
@@ -192,7 +193,7 @@ pub fn npm(input: &[u8]) {
 
 /// Whether this is the tar of a package that can be installed.
 pub fn npm_accepts(input: &[u8]) -> bool {
-    let Ok(mut encoder) = Encoder::new(Format::Gzip, Vec::new(), 1) else { return false };
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
     let Ok(archive) = encoder.write_all(input).and_then(|()| encoder.finish()) else { return false };
     let mut package = Selected {
         place: "node_modules/p".into(),
@@ -215,19 +216,28 @@ pub fn npm_accepts(input: &[u8]) -> bool {
     beneath_a_root(install, |_, _| {})
 }
 
+thread_local! {
+    /// The folder that roots are in: making one costs more than most inputs.
+    static OUTSIDE: Option<tempfile::TempDir> = tempfile::tempdir().ok();
+}
+
 /// Installs into a root in a folder: nothing may be in the folder but the root.
 fn beneath_a_root(install: impl FnOnce(&mut Files<'_>) -> bool, check: impl FnOnce(&Path, bool)) -> bool {
-    let Ok(outside) = tempfile::tempdir() else { return false };
-    let inside = outside.path().join("root");
-    if fs::create_dir(&inside).is_err() {
-        return false;
-    }
-    let Ok(root) = Root::open(&inside, Links::Refuse) else { return false };
-    let accepted = install(&mut Files::new(&root, 0));
-    let names = fs::read_dir(outside.path()).map_or(0, Iterator::count);
-    assert_eq!(names, 1, "something lies outside of the root");
-    check(&inside, accepted);
-    accepted
+    OUTSIDE.with(|outside| {
+        let Some(outside) = outside else { return false };
+        let inside = outside.path().join("root");
+        // What the last input left.
+        let _ = fs::remove_dir_all(&inside);
+        if fs::create_dir(&inside).is_err() {
+            return false;
+        }
+        let Ok(root) = Root::open(&inside, Links::Refuse) else { return false };
+        let accepted = install(&mut Files::new(&root, 0));
+        let names = fs::read_dir(outside.path()).map_or(0, Iterator::count);
+        assert_eq!(names, 1, "something lies outside of the root");
+        check(&inside, accepted);
+        accepted
+    })
 }
 
 /// How many files there are beneath a folder.

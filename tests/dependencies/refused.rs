@@ -164,9 +164,6 @@ fn what_is_wrong_is_found_on_the_way() {
     let native = |project: &str| WheelBuilder::new(project, "1.0").file("native.so", program.clone());
     put("ovmlayer_test_elf-1.0-py3-none-manylinux2014_aarch64.whl", native("ovmlayer_test_elf"));
     put("ovmlayer_test_one-1.0-py3-none-manylinux2014_x86_64.whl", native("ovmlayer_test_one"));
-    let lies = WheelBuilder::new("ovmlayer_test_lies", "1.0").file("a.py", "x").record("a.py,sha256=x,1\n");
-    put("ovmlayer_test_lies-1.0-py3-none-any.whl", lies);
-    let pnpm = text("pnpm-lock.yaml");
     let script = "    dependencies:\n      bufferutil:\n        specifier: 4.1.0\n        version: 4.1.0\n";
     let with_script = format!(
         "lockfileVersion: '9.0'\nimporters:\n  .:\n{script}packages:\n  bufferutil@4.1.0:\n    resolution: {{integrity: {BUFFERUTIL}}}\nsnapshots:\n  bufferutil@4.1.0: {{}}\n"
@@ -191,14 +188,7 @@ fn what_is_wrong_is_found_on_the_way() {
             REQUIREMENTS,
             "requirements.txt",
             format!("ovmlayer-test-elf==1.0 --hash=sha256:{}\n", "00".repeat(32)),
-            &["ovmlayer"],
-        ),
-        case(
-            "a wheel that lies",
-            REQUIREMENTS,
-            "requirements.txt",
-            "ovmlayer-test-lies==1.0\n",
-            &["ovmlayer_test_lies-1.0-py3-none-any.whl: a.py in it is not what its RECORD says"],
+            &["ovmlayer_test_elf-1.0-py3-none-manylinux2014_aarch64.whl", "is not what the requirements say"],
         ),
         Case {
             summary: "a lifecycle script that only the archive tells of",
@@ -209,13 +199,6 @@ fn what_is_wrong_is_found_on_the_way() {
             ],
             words: &["`bufferutil` 4.1.0 runs a script", "`without-scripts`"],
         },
-        case(
-            "another hash of an npm package",
-            NODE,
-            "pnpm-lock.yaml",
-            pnpm.replace("sha512-6Fl", "sha512-AAA"),
-            &["ms"],
-        ),
     ];
     for case in cases {
         let program = Program::new(PROGRAM).shared_cache().env("PIP_FIND_LINKS", index.path());

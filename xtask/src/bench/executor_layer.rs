@@ -46,19 +46,21 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let scratch = tempfile::Builder::new().prefix("ovmlayer-bench-executor-layer").tempdir();
     let scratch = scratch.map_err(Error::io("make a scratch folder"))?;
     let stage = Stage { program, uv: tools.join("uv"), folder: scratch.path().to_owned() };
-    let _emulation = MachineEmulation::present();
     stage.set()?;
-    let foreign = stage.foreign_root()?;
-    let contests = [
-        stage.own(options.runs),
-        stage.foreign("foreign, from locks, without network", options.foreign_runs, &foreign, LOCKED),
-        stage.foreign("foreign, resolved anew", options.foreign_runs, &foreign, ANEW),
-    ];
-    let wanted =
-        |contest: &&Contest| options.only.as_ref().is_none_or(|text| contest.situation.contains(text));
+    let log = stage.folder.join("log");
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|text| name.contains(text));
     let mut outcomes = Vec::new();
-    for contest in contests.iter().filter(wanted) {
-        outcomes.extend(contest.measure(&stage.folder.join("log"))?);
+    if wanted(OWN) {
+        outcomes.extend(stage.own(options.runs).measure(&log)?);
+    }
+    let situations: Vec<&Foreign> = FOREIGN.iter().filter(|what| wanted(what.situation)).collect();
+    if !situations.is_empty() {
+        let foreign = stage.foreign_root()?;
+        let _emulation = MachineEmulation::present();
+        Stage::fill(&foreign)?;
+        for what in situations {
+            outcomes.extend(stage.foreign(options.foreign_runs, &foreign, what).measure(&log)?);
+        }
     }
     let mut page = String::from("Written by `cargo xtask bench executor-layer`.\n\n");
     page.push_str(&machine::facts(&[("npm", &["--version"]), ("qemu-aarch64-static", &["--version"])]));
@@ -67,8 +69,12 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     publish(HEADING, &page, options.only.is_none())
 }
 
+/// The situation for the machine's own architecture.
+const OWN: &str = "own architecture, from locks, without network";
+
 /// What both do in a foreign situation.
 struct Foreign {
+    situation: &'static str,
     /// Our folder: with a lock beside the recipe, or without.
     folder: &'static str,
     options: &'static [&'static str],
@@ -77,15 +83,22 @@ struct Foreign {
     npm: &'static str,
 }
 
-const LOCKED: Foreign = Foreign {
-    folder: "locked",
-    options: &["--locked", "--offline"],
-    pip: "--no-deps --no-index --find-links /wheels -r /pinned.txt",
-    npm: "--offline",
-};
-
-const ANEW: Foreign =
-    Foreign { folder: "anew", options: &[], pip: "-r /project/requirements.txt", npm: "--prefer-offline" };
+const FOREIGN: &[Foreign] = &[
+    Foreign {
+        situation: "foreign, from locks, without network",
+        folder: "locked",
+        options: &["--locked", "--offline"],
+        pip: "--no-deps --no-index --find-links /wheels -r /pinned.txt",
+        npm: "--offline",
+    },
+    Foreign {
+        situation: "foreign, resolved anew",
+        folder: "anew",
+        options: &[],
+        pip: "-r /project/requirements.txt",
+        npm: "--prefer-offline",
+    },
+];
 
 /// What everything is measured with.
 struct Stage {
@@ -150,11 +163,14 @@ impl Stage {
             makes: None,
         };
         let options = vec!["--arch", machine_architecture(), "--locked", "--offline"];
-        let situation = "own architecture, from locks, without network".to_owned();
-        Contest { situation, rounds, entrants: vec![self.our_entrant("locked", options), peer] }
+        Contest {
+            situation: OWN.to_owned(),
+            rounds,
+            entrants: vec![self.our_entrant("locked", options), peer],
+        }
     }
 
-    /// A root of the foreign architecture, with the caches of pip and npm filled.
+    /// A root of the foreign architecture, with what pip and npm install.
     fn foreign_root(&self) -> Result<Rootfs, Error> {
         let recipe = self.folder.join("native.toml");
         fs::write(&recipe, PIP_AND_NPM).map_err(Error::io(format!("write {}", recipe.display())))?;
@@ -168,13 +184,17 @@ impl Stage {
             Command::new("cp").arg("-r").arg(self.folder.join("project")).arg(root.path().join("project")),
         )?;
         copy(&self.folder.join("pinned.txt"), &root.path().join("pinned.txt"))?;
-        let fill = "pip download -q --no-deps --only-binary :all: -d /wheels -r /pinned.txt; cd /project; \
-                    npm ci --silent --ignore-scripts";
-        quietly(root.chroot("/bin/sh").args(["-ec", fill]).envs(proxies()))?;
         Ok(root)
     }
 
-    fn foreign(&self, situation: &str, rounds: usize, root: &Rootfs, what: Foreign) -> Contest {
+    /// Fills the caches of pip and npm in it.
+    fn fill(root: &Rootfs) -> Result<(), Error> {
+        let fill = "pip download -q --no-deps --only-binary :all: -d /wheels -r /pinned.txt; cd /project; \
+                    npm ci --silent --ignore-scripts";
+        quietly(&mut inside(&root.path(), fill))
+    }
+
+    fn foreign(&self, rounds: usize, root: &Rootfs, what: &Foreign) -> Contest {
         let install = format!(
             "pip install -q --no-compile --only-binary :all: --root-user-action=ignore {}; cd /project; npm ci --silent \
              --omit=dev --ignore-scripts --no-audit --no-fund {}",
@@ -185,16 +205,12 @@ impl Stage {
             root.path().display()
         );
         let path = root.path();
-        let timed: Commands = Box::new(move || {
-            let mut command = Command::new("chroot");
-            command.arg(&path).args(["/bin/sh", "-ec", &install]).env("HOME", "/root");
-            vec![command]
-        });
+        let timed: Commands = Box::new(move || vec![inside(&path, &install)]);
         let peer =
             Entrant { program: "pip, then npm ci, emulated", before: script(&clear), timed, makes: None };
         let options = [what.options, &["--arch", foreign()]].concat();
         let entrants = vec![self.our_entrant(what.folder, options), peer];
-        Contest { situation: situation.to_owned(), rounds, entrants }
+        Contest { situation: what.situation.to_owned(), rounds, entrants }
     }
 }
 
@@ -203,8 +219,15 @@ fn foreign() -> &'static str {
     if machine_architecture() == "amd64" { "arm64" } else { "amd64" }
 }
 
-fn proxies() -> impl Iterator<Item = (String, String)> {
-    std::env::vars().filter(|(name, _)| name.to_lowercase().ends_with("_proxy"))
+/// A script in a root, with the mounts that programs there want, which end with it.
+fn inside(root: &Path, text: &str) -> Command {
+    let root = root.display();
+    let text = format!(
+        "mount -t proc proc {root}/proc; mount --bind /dev {root}/dev; exec chroot {root} /bin/sh -ec '{text}'"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "/bin/sh", "-ec", &text]).env("HOME", "/root");
+    command
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {

@@ -36,7 +36,7 @@ impl Requirements {
     /// [`Error::Requirement`] with the line of what is no pinned requirement.
     pub(super) fn parse(path: &str, text: &str) -> Result<Self, Error> {
         let requirement = |(number, line): (usize, String)| {
-            Requirement::parse(number, &line).map_err(|message| refusal(path, number, &line, message))
+            Requirement::parse(number, &line).map_err(|message| refusal(path, number, &line, &message))
         };
         let lines = lines(text).into_iter().map(requirement).collect::<Result<_, _>>()?;
         Ok(Self { path: path.to_owned(), lines })
@@ -62,14 +62,14 @@ pub(super) fn check_conflicts(files: &[Requirements]) -> Result<(), Error> {
             if first.version != line.version {
                 let message = format!("{path}:{} asks for {}", first.number, first.version);
                 let said = format!("{}=={}", line.name, line.version);
-                return Err(refusal(&file.path, line.number, &said, message));
+                return Err(refusal(&file.path, line.number, &said, &message));
             }
         }
     }
     Ok(())
 }
 
-fn refusal(path: &str, line: usize, said: &str, message: String) -> Error {
+fn refusal(path: &str, line: usize, said: &str, message: &str) -> Error {
     Error::Requirement { path: Path::new(path).into(), line, message: format!("`{said}`: {message}") }
 }
 
