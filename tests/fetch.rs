@@ -142,6 +142,30 @@ fn chosen_releases_and_what_is_there_already() {
 }
 
 #[test]
+fn releases_are_looked_for_on_all_pages() {
+    let mut list = vec![Published::new("executor-layer@1.0.0"); 130];
+    let root = |tag: &'static str| Published::new(tag).asset("amd64-server-base.tar", tag);
+    list[3] = root("server-base@0.9.0");
+    list[100] = root("server-base@0.10.0");
+    list[129] = root("server-base@0.8.0");
+    let api = GithubApi::start(BTreeMap::from([("oomol/ovmlayer-rootfs", list)]), |_, _| None);
+    let program = program();
+    program.succeed([
+        "fetch",
+        "--arch",
+        "amd64",
+        "--oocana",
+        "none",
+        "--ovmlayer",
+        "none",
+        "--api-url",
+        &api.url(),
+    ]);
+    let text = fs::read_to_string(program.folder().join("components/rootfs.tar")).expect("a root");
+    assert_eq!(text, "server-base@0.10.0");
+}
+
+#[test]
 fn what_is_not_what_was_published_is_not_used() {
     let published = |digest: &str| {
         let root = Published::new("server-base@1.0.0");

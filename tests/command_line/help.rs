@@ -84,6 +84,21 @@ fn completions_are_scripts_of_their_shells() {
 }
 
 #[test]
+fn every_command_has_a_manual_page() {
+    let program = program();
+    let folder = program.folder().join("manual");
+    fs::create_dir(&folder).expect("a folder");
+    program.succeed(["manual", "manual"]);
+    for command in COMMANDS {
+        let name = format!("ovmlayer-rootfs-{}.1", command.replace(' ', "-"));
+        let page = fs::read_to_string(folder.join(&name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(page.contains(".SH SYNOPSIS") && page.contains(".TH "), "{name}: {page}");
+    }
+    let message = program.fail(["manual", "nowhere"]);
+    assert!(message.contains("cannot write manual pages to nowhere"), "{message}");
+}
+
+#[test]
 fn list_shows_own_recipes_and_built_in_ones() {
     let program = program();
     fs::create_dir(program.folder().join("recipes")).expect("a folder");

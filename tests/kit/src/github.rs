@@ -142,8 +142,17 @@ fn answer(releases: &Releases, asked: &Asked) -> Reply {
             None => Reply::new(404, "{}"),
         },
         None => {
-            let list: Vec<Value> = list.iter().map(|release| release.json(host)).collect();
+            let (size, page) = (number(rest, "per_page", 30), number(rest, "page", 1));
+            let page = list.iter().skip((page - 1) * size).take(size);
+            let list: Vec<Value> = page.map(|release| release.json(host)).collect();
             Reply::new(200, Value::from(list).to_string())
         }
     }
+}
+
+/// A number of a query, or `otherwise`; at least 1.
+fn number(query: &str, name: &str, otherwise: usize) -> usize {
+    let pairs = query.trim_start_matches('?').split('&').filter_map(|pair| pair.split_once('='));
+    let found = pairs.into_iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.parse().ok());
+    found.unwrap_or(otherwise).max(1)
 }
