@@ -64,7 +64,6 @@ pub(crate) fn a_workspace_is_built_for_the_other_architecture() {
     // `e_machine` of an ELF header (elf(5)).
     let machine = u16::from_le_bytes([bytes[18], bytes[19]]);
     assert_eq!(machine, if other == "arm64" { 183 } else { 62 });
-    eprintln!("soak: program of a workspace: built for {other} in a root of Debian's Rust");
 }
 
 /// What the image's labels say.

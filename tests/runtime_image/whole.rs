@@ -40,6 +40,7 @@ fn the_runtime_image_runs_flows() {
         return;
     }
     a_workspace_is_built_for_the_other_architecture();
+    eprintln!("soak: program of a workspace: built for the other architecture in a root of Debian's Rust");
     let program = Program::new(env!("CARGO_BIN_EXE_ovmlayer-rootfs")).shared_cache();
     let component = |name: &str| format!("{name}={}", our_program(name).display());
     let (oocana, ovmlayer) = (component("oocana"), component("ovmlayer"));
