@@ -3,6 +3,7 @@
 //! Needs root, and runc. Containers lie on an overlay of their own above the unpacked image, as those of container engines do.
 
 mod contents;
+mod programs;
 mod small;
 mod stage;
 mod starts;

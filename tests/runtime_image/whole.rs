@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use testkit::{Program, machine_architecture, number, our_program};
 
+use crate::programs::a_workspace_is_built_for_the_other_architecture;
 use crate::stage::{Container, Settings, Unpacked};
 
 /// A flow in which a Python block feeds a shell block.
@@ -38,6 +39,8 @@ fn the_runtime_image_runs_flows() {
         the_recipes_are_sound();
         return;
     }
+    a_workspace_is_built_for_the_other_architecture();
+    eprintln!("soak: program of a workspace: built for the other architecture in a root of Debian's Rust");
     let program = Program::new(env!("CARGO_BIN_EXE_ovmlayer-rootfs")).shared_cache();
     let component = |name: &str| format!("{name}={}", our_program(name).display());
     let (oocana, ovmlayer) = (component("oocana"), component("ovmlayer"));
@@ -95,7 +98,7 @@ fn runs_the_flow(container: &Container, flow: &Path, volume: &Path, privileged: 
 fn executors_run_in_layers(container: &Container, volume: &Path) {
     let settings = Settings { privileged: true, volume: Some(volume), ..Settings::default() };
     let script = "ovmlayer test system; ovmlayer create mine; ovmlayer merge -l executor -l mine -m m
-        ovmlayer run --merged-point m zsh -i -c 'command -v python-executor; python -c \"import oocana; print(6 * 7)\"; node -p 6*7'
+        ovmlayer run --merged-point m zsh -i -c 'command -v python-executor; python -c \"import oocana; print(6 * 7)\"; node -p \"6 * 7\"'
         ovmlayer unmerge m";
     let (out, _) = container.script(settings, script);
     assert_eq!(out, "/usr/local/bin/python-executor\n42\n42\n");
