@@ -82,12 +82,11 @@ fn origin_of(origin: &Origin, parent: &Parent) -> Origin {
 }
 
 /// What runs programs of `architecture` here, fetched.
-fn tools<'l>(work: &Work<'l>, options: &Options, architecture: &str) -> Result<Vec<&'l Package>, Error> {
+fn tools<'w>(work: &'w Work<'_>, options: &Options, architecture: &str) -> Result<Vec<&'w Package>, Error> {
     if !Emulation::needs_package(architecture, work.ids)? {
         return Ok(Vec::new());
     }
-    let machine = crate::distro::machine_architecture();
-    let tools: Vec<&Package> = work.lock.tools.iter().filter(|tool| tool.root == machine).collect();
+    let tools = work.tools();
     let plan = Plan::new(work.found, &options.origin)?;
     Resolver::new(work.session, &plan, &options.origin)?.download(&tools)?;
     Ok(tools)
