@@ -13,7 +13,7 @@ use crate::build::{Artifact, Options, Pin, Session};
 use crate::events::{Event, Phase};
 use crate::files::{self, Contents, chain};
 use crate::find::Found;
-use crate::format::{FileStep, Step};
+use crate::format::{FileStep, Kind, Step};
 use crate::image_lock::ImageLock;
 use crate::output::{self, Pending};
 use crate::plan::architectures;
@@ -124,6 +124,10 @@ impl<'a> ImageBase<'a> {
 
     /// The lock to build from, if there is one.
     fn lock_beside(&self, path: &Path) -> Result<Option<ImageLock>, Error> {
+        if self.found.recipe.kind == Kind::Layer {
+            // Its lock is another one, and says what its image is.
+            return Ok(None);
+        }
         let pin = self.options.pin;
         let lock = if pin == Pin::Update { None } else { ImageLock::load(path)? };
         let called = || self.found.called();

@@ -30,28 +30,46 @@ pub fn base_rootfs() -> &'static BaseRootfs {
     static BASE: OnceLock<BaseRootfs> = OnceLock::new();
     BASE.get_or_init(|| {
         let program = Program::new(our_program("ovmlayer-rootfs")).shared_cache();
-        let options = ["--distro", "debian", "--arch", machine_architecture()];
-        program.succeed(["lock", "base-rootfs"].iter().chain(&options));
-        let folder = shared_folder().join("base");
-        fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("cannot create {folder:?}: {error}"));
-        let lock = File::create(folder.join("lock")).expect("a lock file");
-        lock.lock().expect("the lock of the shared root filesystem");
-        let packages = fs::read(program.folder().join("recipes/base-rootfs.lock")).expect("the new lock");
-        let mut hasher = DefaultHasher::new();
-        packages.hash(&mut hasher);
-        let current = folder.join(format!("{:016x}", hasher.finish()));
-        if !current.exists() {
-            remove_older(&folder);
-            program.succeed(["build", "base-rootfs", "--locked"].iter().chain(&options));
-            let tar = program.dist().join(format!("{}-rootfs.tar", machine_architecture()));
-            let unfinished = folder.join("unfinished");
-            fs::create_dir_all(unfinished.join("rootfs")).expect("a folder for the root");
-            fs::copy(&tar, unfinished.join("rootfs.tar")).expect("a copy of the tar");
-            unpack(&tar, &unfinished.join("rootfs"));
-            fs::rename(&unfinished, &current).expect("the finished root under its name");
-        }
-        BaseRootfs { tar: current.join("rootfs.tar"), folder: current.join("rootfs") }
+        kept(&program, "base-rootfs", "base", "recipes/base-rootfs.lock")
     })
+}
+
+/// Builds the root filesystem of `recipe`, a text, likewise; `name` tells it from others. Its `output` is `{arch}-rootfs.tar`.
+///
+/// # Panics
+/// As [`base_rootfs`].
+#[must_use]
+pub fn kept_rootfs(name: &str, recipe: &str) -> BaseRootfs {
+    let program = Program::new(our_program("ovmlayer-rootfs")).shared_cache();
+    let file = format!("{name}.toml");
+    program.write(&file, recipe);
+    kept(&program, &file, name, &format!("{name}.lock"))
+}
+
+/// The root that `recipe` makes, in a folder called `name` of all tests of the machine.
+fn kept(program: &Program<'_>, recipe: &str, name: &str, lock_file: &str) -> BaseRootfs {
+    let options = ["--distro", "debian", "--arch", machine_architecture()];
+    program.succeed(["lock", recipe].iter().chain(&options));
+    let folder = shared_folder().join(name);
+    fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("cannot create {folder:?}: {error}"));
+    let lock = File::create(folder.join("lock")).expect("a lock file");
+    lock.lock().expect("the lock of the shared root filesystem");
+    let packages = fs::read(program.folder().join(lock_file)).expect("the new lock");
+    let mut hasher = DefaultHasher::new();
+    packages.hash(&mut hasher);
+    fs::read(program.folder().join(recipe)).unwrap_or_default().hash(&mut hasher);
+    let current = folder.join(format!("{:016x}", hasher.finish()));
+    if !current.exists() {
+        remove_older(&folder);
+        program.succeed(["build", recipe, "--locked"].iter().chain(&options));
+        let tar = program.dist().join(format!("{}-rootfs.tar", machine_architecture()));
+        let unfinished = folder.join("unfinished");
+        fs::create_dir_all(unfinished.join("rootfs")).expect("a folder for the root");
+        fs::copy(&tar, unfinished.join("rootfs.tar")).expect("a copy of the tar");
+        unpack(&tar, &unfinished.join("rootfs"));
+        fs::rename(&unfinished, &current).expect("the finished root under its name");
+    }
+    BaseRootfs { tar: current.join("rootfs.tar"), folder: current.join("rootfs") }
 }
 
 /// Our program of this name, which is that of its crate too. `cargo test --workspace` has put it beside the tests; where the

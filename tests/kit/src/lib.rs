@@ -53,7 +53,7 @@ pub use archive::{
     ArchiveBuilder, MachineArchive, MirrorSubset, Package, SignatureForm, SigningKey, SuiteBuilder,
     UbuntuSite, machine_archives,
 };
-pub use base::{BaseRootfs, base_rootfs, our_program};
+pub use base::{BaseRootfs, base_rootfs, kept_rootfs, our_program};
 pub use compression::Compression;
 pub use deb::{DebBuilder, repack};
 pub use diff::{Difference, rootfs_diff};

@@ -8,7 +8,7 @@ use tree::Root;
 use super::lock::Parent;
 use super::parent::with_packages;
 use super::work::Work;
-use crate::build::Options;
+use crate::build::{Options, Pin};
 use crate::find::Found;
 use crate::foreign::Emulation;
 use crate::image_base::ImageBase;
@@ -31,7 +31,9 @@ impl ParentRoot {
     /// The root of `parent`, with everything in the cache that it takes to change it.
     pub(super) fn of(work: &Work<'_>, parent: &Parent) -> Result<Self, Error> {
         let below = recipe_of(work.found, parent)?;
-        let options = Options { origin: origin_of(&work.options.origin, parent), ..work.options.clone() };
+        // What the parent is, the lock of the layer says.
+        let (origin, pin) = (origin_of(&work.options.origin, parent), Pin::IfThere);
+        let options = Options { origin, pin, ..work.options.clone() };
         let tools = tools(work, &options, &parent.architecture)?;
         if parent.distro.is_some() {
             return Ok(Self::Packages(packages(work, &below, &options, parent, &tools)?));
@@ -82,12 +84,11 @@ fn origin_of(origin: &Origin, parent: &Parent) -> Origin {
 }
 
 /// What runs programs of `architecture` here, fetched.
-fn tools<'l>(work: &Work<'l>, options: &Options, architecture: &str) -> Result<Vec<&'l Package>, Error> {
+fn tools<'w>(work: &'w Work<'_>, options: &Options, architecture: &str) -> Result<Vec<&'w Package>, Error> {
     if !Emulation::needs_package(architecture, work.ids)? {
         return Ok(Vec::new());
     }
-    let machine = crate::distro::machine_architecture();
-    let tools: Vec<&Package> = work.lock.tools.iter().filter(|tool| tool.root == machine).collect();
+    let tools = work.tools();
     let plan = Plan::new(work.found, &options.origin)?;
     Resolver::new(work.session, &plan, &options.origin)?.download(&tools)?;
     Ok(tools)

@@ -16,6 +16,7 @@ use super::merged::Merged;
 use super::outputs::{Made, Outputs};
 use super::{exact, record};
 use crate::build::{Forward, Options, Session, to_install};
+use crate::distro::machine_architecture;
 use crate::events::Phase;
 use crate::find::Found;
 use crate::foreign::Emulation;
@@ -89,6 +90,11 @@ impl Work<'_> {
         self.lock.packages.iter().filter(|package| package.root == architecture).collect()
     }
 
+    /// What runs programs of foreign architectures on this machine. The lock has it for other machines as well.
+    pub(super) fn tools(&self) -> Vec<&Package> {
+        self.lock.tools.iter().filter(|tool| tool.root == machine_architecture()).collect()
+    }
+
     /// About how many bytes the layer takes.
     fn room(&self) -> Result<u64, Error> {
         let npm = self.lock.npm.iter().filter_map(|npm| npm.sha256.as_ref());
@@ -115,8 +121,7 @@ impl Work<'_> {
         let lower = place.folder("parent")?;
         let lower_root = Root::open(&lower, Links::Refuse)?;
         below.unpack(&lower_root, session.interrupt.flag(), self.options.jobs())?;
-        let tools: Vec<&Package> = self.lock.tools.iter().collect();
-        let emulation = Emulation::start(&session.cache, architecture, &tools, self.ids)?;
+        let emulation = Emulation::start(&session.cache, architecture, &self.tools(), self.ids)?;
         let merged = Merged::mount(&lower, place.root(), place.staging(), place.folder("merged")?)?;
         let root = Root::open(merged.path(), Links::WithinRoot)?;
         let programs = self.fill(&root, merged.path(), parent, epoch)?;
