@@ -51,13 +51,9 @@ fn the_corpus_is_what_pip_and_npm_make() {
     let programs = programs_are_for(foreign, layer.path(), &lock);
     let root = foreign_root(&program, foreign);
     let wheels = by_pip(&root, &lock, layer.path());
+    eprintln!("soak: corpus of Python for {foreign}: {python} packages asked for, {wheels}, all the same");
     let archives = by_npm(&root, foreign, &lock, layer.path());
-    eprintln!(
-        "soak: corpus of Python: {python} packages asked for, {wheels} for {foreign} the same as pip's"
-    );
-    eprintln!(
-        "soak: corpus of Node.js: {node} packages asked for, {archives} for {foreign} the same as npm's"
-    );
+    eprintln!("soak: corpus of Node.js for {foreign}: {node} packages asked for, {archives}, all the same");
     eprintln!("soak: corpus, programs and libraries: {programs}");
 }
 
@@ -148,8 +144,8 @@ fn by_npm(root: &Rootfs, architecture: &str, lock: &toml::Table, layer: &Path) -
     let emulated = same(&modules, &ours, &[]);
     let packages = lock["npm"].as_array().expect("packages").len();
     format!(
-        "{packages} installed, {count} files by npm here, {emulated} by npm on the target, which has {left_out} packages more \
-         for musl and WebAssembly"
+        "{packages} installed, {count} files by npm here, {emulated} by npm on the target but for {left_out} packages more for \
+         musl and WebAssembly"
     )
 }
 
