@@ -6,9 +6,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
-use testkit::{MachineEmulation, PIP_AND_NPM, Program, Rootfs, machine_architecture, number};
+use testkit::{MachineEmulation, PIP_AND_NPM, Program, Rootfs, machine_architecture, number, run, tool};
 
 use crate::facts::{Fact, extract, facts, same};
 use crate::{HEAD, MODULES, NODE_MODULES, PROGRAM, files, give};
@@ -50,13 +51,9 @@ fn the_corpus_is_what_pip_and_npm_make() {
     let programs = programs_are_for(foreign, layer.path(), &lock);
     let root = foreign_root(&program, foreign);
     let wheels = by_pip(&root, &lock, layer.path());
-    let archives = by_npm(&root, &lock, layer.path());
-    eprintln!(
-        "soak: corpus of Python: {python} packages asked for, {wheels} for {foreign} the same as pip's"
-    );
-    eprintln!(
-        "soak: corpus of Node.js: {node} packages asked for, {archives} for {foreign} the same as npm's"
-    );
+    eprintln!("soak: corpus of Python for {foreign}: {python} packages asked for, {wheels}, all the same");
+    let archives = by_npm(&root, foreign, &lock, layer.path());
+    eprintln!("soak: corpus of Node.js for {foreign}: {node} packages asked for, {archives}, all the same");
     eprintln!("soak: corpus, programs and libraries: {programs}");
 }
 
@@ -113,14 +110,62 @@ const NODE_PROGRAMS: &[(&str, &str)] = &[
     ("download-msgpackr-prebuilds", "another one"),
 ];
 
-fn by_npm(root: &Rootfs, lock: &toml::Table, layer: &Path) -> String {
-    let folder = root.path().join("project");
-    fs::create_dir(&folder).expect("a folder");
-    for name in ["package.json", "package-lock.json"] {
-        fs::copy(files().join("corpus").join(name), folder.join(name)).expect("a copy");
+/// Packages that Debian's npm 9 installs and newer ones do not: what a variant for WebAssembly needs, and it itself.
+const OF_OLD_NPM: &[&str] = &["@emnapi/runtime", "@img/sharp-wasm32", "tslib"];
+
+/// The npm of this machine, told what the target is, and the one of Debian, which runs on the target.
+fn by_npm(root: &Rootfs, architecture: &str, lock: &toml::Table, layer: &Path) -> String {
+    let here = tempfile::tempdir().expect("a folder");
+    let there = root.path().join("project");
+    fs::create_dir(&there).expect("a folder");
+    for folder in [here.path(), &there] {
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(files().join("corpus").join(name), folder.join(name)).expect("a copy");
+        }
     }
+    let cpu = if architecture == "amd64" { "x64" } else { architecture };
+    let mut npm = Command::new(tool("npm"));
+    npm.args([
+        "ci",
+        "--omit=dev",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--os=linux",
+        "--libc=glibc",
+    ]);
+    run(npm.arg(format!("--cpu={cpu}")).current_dir(here.path()));
+    let ours = layer.join(NODE_MODULES);
+    let count = same(&here.path().join("node_modules"), &ours, &[]);
     let _emulation = MachineEmulation::present();
     root.install_by("cd /project && npm ci --omit=dev --ignore-scripts --no-audit --no-fund");
-    let count = same(&folder.join("node_modules"), &layer.join(NODE_MODULES), &[]);
-    format!("{} installed, {count} files", lock["npm"].as_array().expect("packages").len())
+    let modules = there.join("node_modules");
+    let left_out = leave_out_others(&modules);
+    let emulated = same(&modules, &ours, &[]);
+    let packages = lock["npm"].as_array().expect("packages").len();
+    format!(
+        "{packages} installed, {count} files by npm here, {emulated} by npm on the target but for {left_out} packages more for \
+         musl and WebAssembly"
+    )
+}
+
+/// Takes away what newer versions of npm do not install: npm 9 does not read `libc`.
+fn leave_out_others(modules: &Path) -> usize {
+    let mut others = 0;
+    let scopes = fs::read_dir(modules).expect("packages").flatten().map(|entry| entry.path());
+    let scopes =
+        scopes.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('@')));
+    for folder in scopes.chain([modules.to_owned()]).collect::<Vec<_>>() {
+        for path in fs::read_dir(&folder).expect("packages").flatten().map(|entry| entry.path()) {
+            let Ok(text) = fs::read(path.join("package.json")) else { continue };
+            let manifest: Value = serde_json::from_slice(&text).expect("JSON");
+            let is_other = manifest["libc"] == serde_json::json!(["musl"])
+                || OF_OLD_NPM.iter().any(|name| manifest["name"] == **name);
+            if is_other {
+                fs::remove_dir_all(&path).expect("removed");
+                others += 1;
+            }
+        }
+    }
+    others
 }
