@@ -28,6 +28,11 @@ case "$*" in
     "run --release --locked -- build server-base --out dist"*) files="amd64-server-base.tar arm64-server-base.tar server-base.lock" ;;
     "run --release --locked -- build executor-layer --out dist"*) files="amd64-executor.tar arm64-executor.tar versions.json executor-layer.lock" ;;
     "xtask dist --out dist"*) case "$RUNNER_ARCH" in X64) files=ovmlayer-rootfs-amd64.tar.gz ;; *) files=ovmlayer-rootfs-arm64.tar.gz ;; esac ;;
+    "run --release --locked -- build oocana-runtime --out dist"*) files=index.json ;;
+    "build --release --locked --package oocana --package ovmlayer")
+        mkdir -p target/x86_64-unknown-linux-gnu/release
+        touch target/x86_64-unknown-linux-gnu/release/oocana target/x86_64-unknown-linux-gnu/release/ovmlayer
+        exit 0 ;;
     "build --release --locked --package ovmlayer-rootfs"*)
         mkdir -p target/x86_64-unknown-linux-gnu/release
         ln -s 'PROGRAM' target/x86_64-unknown-linux-gnu/release/ovmlayer-rootfs
@@ -209,6 +214,7 @@ fn every_script_runs_and_each_kind_of_tag_releases_its_files() {
     executed.extend(run.executed().clone());
 
     executed.extend(package_layers(&programs, &api));
+    executed.extend(runtime_image(&programs));
 
     let event = Event { reference: "refs/heads/main", name: "push", inputs: Value::Null };
     let mut run = Run::new(event, &programs, &[]);
@@ -218,6 +224,36 @@ fn every_script_runs_and_each_kind_of_tag_releases_its_files() {
 
     let left: Vec<_> = scripts().difference(&executed).cloned().collect();
     assert!(left.is_empty(), "no test runs these scripts: {left:?}");
+}
+
+/// Runs the workflow of the runtime image: what starts it says under which names the image is pushed.
+fn runtime_image(programs: &[(&str, String)]) -> BTreeSet<(String, String)> {
+    let image = "ghcr.io/oomol/oocana-runtime";
+    let (commit, latest) = (format!("{image}:sha-0123456"), format!("{image}:latest"));
+    let cases = [
+        ("refs/pull/1/merge", "pull_request", json!({}), vec![]),
+        ("refs/heads/other", "workflow_dispatch", json!({ "push": false }), vec![]),
+        ("refs/heads/other", "workflow_dispatch", json!({ "push": true }), vec![commit.clone()]),
+        ("refs/heads/main", "push", json!({}), vec![commit.clone(), latest.clone()]),
+        (
+            "refs/tags/oocana-runtime@1.4.0",
+            "push",
+            json!({}),
+            vec![commit.clone(), latest.clone(), format!("{image}:1.4.0")],
+        ),
+    ];
+    let mut executed = BTreeSet::new();
+    for (reference, name, inputs, expected) in cases {
+        let mut run = Run::new(Event { reference, name, inputs }, programs, &[]);
+        run.workflow("image-runtime");
+        let log = run.log();
+        let built = log.lines().find(|line| line.contains("-- build oocana-runtime")).expect("a build");
+        assert!(built.contains("--component oocana=programs/{arch}-oocana"), "{built}");
+        let pushed: Vec<&str> = built.split(" --push ").skip(1).collect();
+        assert_eq!(pushed, expected, "{reference} by {name}");
+        executed.extend(run.executed().clone());
+    }
+    executed
 }
 
 /// Runs the workflow that other repositories call, up to what the registry has in the end.

@@ -122,7 +122,8 @@ impl Run {
         let context = json!({
             "github": {
                 "event_name": self.event.name, "ref": self.event.reference, "ref_name": tag, "token": "gh-t0ken",
-                "repository": "oomol/ovmlayer-rootfs", "workspace": workspace,
+                "repository": "oomol/ovmlayer-rootfs", "repository_owner": "oomol", "actor": "somebody",
+                "workspace": workspace,
             },
             "inputs": self.event.inputs,
             "matrix": matrix,
@@ -185,6 +186,8 @@ impl Run {
             .env("HOME", &job.temporary)
             .env("XDG_CACHE_HOME", job.temporary.join("cache"))
             .env("GITHUB_OUTPUT", &output)
+            .env("GITHUB_REF", self.event.reference)
+            .env("GITHUB_SHA", "0123456789abcdef0123456789abcdef01234567")
             .env("GITHUB_PATH", &path)
             .env("GITHUB_ACTION_PATH", action)
             .env("GITHUB_WORKSPACE", &job.workspace)
@@ -227,10 +230,11 @@ impl Run {
                 for path in
                     input("path").expect("paths").lines().map(str::trim).filter(|path| !path.is_empty())
                 {
-                    let path = job.workspace.join(path);
-                    let target = folder.join(path.file_name().expect("a name"));
-                    fs::copy(&path, target)
-                        .unwrap_or_else(|error| panic!("{origin} keeps {path:?}: {error}"));
+                    for path in files(&job.workspace.join(path)) {
+                        let target = folder.join(path.file_name().expect("a name"));
+                        fs::copy(&path, target)
+                            .unwrap_or_else(|error| panic!("{origin} keeps {path:?}: {error}"));
+                    }
                 }
             }
             "actions/download-artifact" => {
@@ -284,6 +288,12 @@ impl Run {
         job.context = outer;
         Value::Object(outputs)
     }
+}
+
+/// The files in a folder, or the file itself.
+fn files(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else { return vec![path.to_owned()] };
+    entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
 /// All combinations of a job's matrix: what `include` lists, or the values of its only key.

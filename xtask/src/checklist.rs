@@ -56,6 +56,16 @@ const WORKFLOWS: &[Row] = &[
             "id-token: write",
         ],
     },
+    Row {
+        workflow: "image-runtime",
+        triggers: &[
+            "branches: [main]",
+            "tags: [\"oocana-runtime@*\"]",
+            "workflow_dispatch:",
+            "pull_request:",
+        ],
+        words: &[":latest", "oocana-runtime", "ghcr.io/${{ github.repository_owner }}/oocana-runtime"],
+    },
     Row { workflow: "test-actions", triggers: &["workflow_dispatch:", "pull_request:"], words: &[] },
     Row {
         workflow: "release",
