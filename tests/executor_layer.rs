@@ -598,7 +598,9 @@ fn what_steps_change_is_the_layer() {
         let again = fs::read(program.folder().join(format!("again/{architecture}.tar"))).expect("a layer");
         assert!(fs::read(&archive).expect("a layer") == again, "the same lock gives another layer");
         the_executors_run_on_another_machine();
-        eprintln!("soak: executor layer: steps of every kind twice the same, executors run on another machine");
+        eprintln!(
+            "soak: executor layer: steps of every kind twice the same, executors run on another machine"
+        );
     }
 }
 
