@@ -103,6 +103,26 @@ fn by_name_and_version() {
 }
 
 #[test]
+fn several_at_once_make_one() {
+    let place = Place::new();
+    let package = place.package("demo", "version: 1.0.0\nscripts: {bootstrap: echo said}\n");
+    let start = |_| {
+        let mut create = place.stage.command(&["package-layer", "create", text(&package)]);
+        create.stdout(Stdio::piped()).spawn().expect("the program starts")
+    };
+    let children: Vec<_> = (0..3).map(start).collect();
+    let outputs = children.into_iter().map(|child| child.wait_with_output().expect("it ends"));
+    let said: Vec<u8> = outputs
+        .flat_map(|output| {
+            assert!(output.status.success(), "{output:?}");
+            output.stdout
+        })
+        .collect();
+    assert_eq!((&*String::from_utf8_lossy(&said), place.layers().len()), ("said\n", 2));
+    place.is_clean();
+}
+
+#[test]
 fn a_script_that_fails_leaves_nothing() {
     let place = Place::new();
     let package = place
