@@ -21,7 +21,7 @@ fn locks_of_every_kind_are_installed() {
     give(&program, "locks", FILES);
     fs::create_dir(program.folder().join("npm")).expect("a folder");
     for name in ["package.json", "package-lock.json"] {
-        program.write(&format!("npm/{name}"), fs::read(executors().join(name)).expect("a file"));
+        program.write(&format!("npm/{name}"), fs::read(npm().join(name)).expect("a file"));
     }
     program.write("locks.toml", format!("{HEAD}{STEPS}"));
     program.succeed(["build", "locks.toml", "--distro", "debian"]);
@@ -103,7 +103,7 @@ fn by_pip() -> tempfile::TempDir {
 fn by_npm() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["package.json", "package-lock.json"] {
-        fs::copy(executors().join(name), folder.path().join(name)).expect("a copy");
+        fs::copy(npm().join(name), folder.path().join(name)).expect("a copy");
     }
     let mut npm = Command::new(tool("npm"));
     npm.args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]);
@@ -112,8 +112,8 @@ fn by_npm() -> tempfile::TempDir {
 }
 
 /// The folder of the executors' own packages.
-fn executors() -> PathBuf {
-    crate::files().join("../../executors")
+fn npm() -> PathBuf {
+    crate::files().join("../npm")
 }
 
 /// What the real pnpm installs for a processor, from the registry that this machine's npm knows.

@@ -140,10 +140,10 @@ fn what_is_wrong_is_found_by_reading() {
         ),
         case(
             "an unknown key of a node step",
-            "node = { folder = \".\", scripts = [] }\n",
+            "node = { folder = \".\", script = [] }\n",
             "x",
             "",
-            &["l.toml:", "`scripts`"],
+            &["l.toml:", "`script`"],
         ),
     ];
     for case in cases {

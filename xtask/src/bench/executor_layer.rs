@@ -117,8 +117,9 @@ impl Stage {
         quietly(&mut self.ours("anew", &[]))?;
         let lock = self.folder.join("anew/out/executor-layer.lock");
         copy(&lock, &self.folder.join("locked/recipes/executor-layer.lock"))?;
-        for name in ["requirements.txt", "package.json", "package-lock.json"] {
-            copy(&root().join("executors").join(name), &self.folder.join("project").join(name))?;
+        for path in ["requirements.txt", "node/package.json", "node/package-lock.json"] {
+            let path = root().join("executors").join(path);
+            copy(&path, &self.folder.join("project").join(path.file_name().unwrap_or_default()))?;
         }
         let text = fs::read_to_string(&lock).map_err(Error::io(format!("read {}", lock.display())))?;
         let path = self.folder.join("pinned.txt");
@@ -254,7 +255,7 @@ const METHOD: &str = "
 ### How the executor layer is measured
 
 - A time is that of whole processes, from start to end, into empty folders; a first round that fills caches is not counted. The programs take turns, all as root, on the same file system.
-- The packages are those of `executors/requirements.txt` and `executors/package-lock.json`. Ours also writes the layer's tar and its lock; the peers leave folders.
+- The packages are those of `executors/requirements.txt` and `executors/node/package-lock.json`. Ours also has the Node.js executor itself, writes the layer's tar and its lock; the peers leave folders.
 - *from locks*: every version is known and every archive is in a cache. pip has the wheels in a folder, uv and npm have their caches.
 - *resolved anew*: the registries are asked for versions; archives come from caches.
 - *foreign*: the peers run in a root of the foreign architecture, under `qemu-user`, by `chroot`, which takes less time than a container.
