@@ -1,7 +1,11 @@
 //! Large values and many nodes. The counts are samples; `cargo xtask soak` takes those that must hold.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::process::{Child, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::json;
 use testkit::number;
 
@@ -32,10 +36,34 @@ fn a_large_value_crosses() {
     );
     let flow = stage.write("p/flows/f/flow.oo.yaml", &text);
     // Without reports as text, which would hold the value again.
-    let output = stage.bounded(&["run"]).arg(flow).arg("--json").output().expect("the program starts");
+    let mut command = stage.command(&["run"]);
+    command.arg(flow).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let peak = peak(&mut child);
+    let output = child.wait_with_output().expect("its end");
     let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(outcome["outputs"], json!({ "r": size }), "{}", String::from_utf8_lossy(&output.stderr));
-    println!("soak: value: {size} bytes crossed");
+    let limit = 40_000_000 + 3 * size;
+    assert!(peak > size && peak <= limit, "the runner took {peak} bytes of {limit} for a value of {size}");
+    println!(
+        "soak: value: {size} bytes crossed, runner's peak {} MB of {}",
+        peak / 1_000_000,
+        limit / 1_000_000
+    );
+}
+
+/// The most memory of a process, in bytes, when it has ended. The high-water mark goes with the memory, so it is read again and again.
+fn peak(child: &mut Child) -> u64 {
+    let status = format!("/proc/{}/status", child.id());
+    let handle = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("a handle");
+    let pause = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+    let mut peak = 0;
+    while poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&pause)).expect("poll") == 0 {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak = peak.max(mark.map_or(0, |mark| 1024 * mark.parse::<u64>().expect("a number")));
+    }
+    peak
 }
 
 #[test]
