@@ -21,19 +21,43 @@ fn python(stage: &Stage, body: &str) {
     stage.write("p/tasks/t/main.py", body);
 }
 
+/// Large values from Python to Node.js, to two at once, and out of the flow: each node makes another one, and none that nobody
+/// waits for is held.
 #[test]
-fn a_large_value_crosses() {
+fn large_values_cross() {
     let size = number("OOCANA_VALUE_SIZE", 20_000_000);
     let stage = Stage::new();
-    python(
-        &stage,
-        "def main(inputs):\n    x = inputs[\"x\"]\n    return {\"y\": \"x\" * x if isinstance(x, int) else len(x)}\n",
+    stage.write("p/flows/f/make.py", "def main(inputs):\n    return {\"y\": \"x\" * inputs[\"x\"]}\n");
+    stage.write("p/flows/f/more.mjs", "export default ({ x }) => ({ y: `${x}y` });\n");
+    stage.write("p/flows/f/length.mjs", "export default ({ x }) => ({ y: x.length });\n");
+    let task = |name, file| {
+        format!(
+            "{{executor: {{name: {name}, options: {{entry: {file}}}}}, inputs_def: [{{handle: x}}], outputs_def: [{{handle: y}}]}}"
+        )
+    };
+    let mut text = format!(
+        "nodes:\n- {{node_id: a, task: {}, inputs_from: [{{handle: x, value: {size}}}]}}\n",
+        task("python", "make.py")
     );
-    let text = format!(
-        "nodes:\n- {{node_id: a, task: 'self::t', inputs_from: [{{handle: x, value: {size}}}]}}\n\
-         - {{node_id: b, task: 'self::t', inputs_from: [{{handle: x, from_node: [{{node_id: a, output_handle: y}}]}}]}}\n\
-         outputs_def: [{{handle: r}}]\noutputs_from: [{{handle: r, from_node: [{{node_id: b, output_handle: y}}]}}]\n"
-    );
+    for (node, from, file) in [
+        ("b", "a", "more.mjs"),
+        ("c", "b", "more.mjs"),
+        ("d", "c", "more.mjs"),
+        ("e", "c", "length.mjs"),
+        ("f", "d", "length.mjs"),
+    ] {
+        writeln!(
+            text,
+            "- {{node_id: {node}, task: {}, inputs_from: [{{handle: x, from_node: [{{node_id: {from}, output_handle: y}}]}}]}}",
+            task("nodejs", file)
+        )
+        .expect("a text");
+    }
+    text.push_str("outputs_def: [{handle: e}, {handle: f}]\noutputs_from:\n");
+    for node in ["e", "f"] {
+        writeln!(text, "- {{handle: {node}, from_node: [{{node_id: {node}, output_handle: y}}]}}")
+            .expect("a text");
+    }
     let flow = stage.write("p/flows/f/flow.oo.yaml", &text);
     // Without reports as text, which would hold the value again.
     let mut command = stage.command(&["run"]);
@@ -42,11 +66,16 @@ fn a_large_value_crosses() {
     let peak = peak(&mut child);
     let output = child.wait_with_output().expect("its end");
     let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(outcome["outputs"], json!({ "r": size }), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        outcome["outputs"],
+        json!({ "e": size + 2, "f": size + 3 }),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let limit = 40_000_000 + 3 * size;
-    assert!(peak > size && peak <= limit, "the runner took {peak} bytes of {limit} for a value of {size}");
+    assert!(peak > size && peak <= limit, "the runner took {peak} bytes of {limit} for values of {size}");
     println!(
-        "soak: value: {size} bytes crossed, runner's peak {} MB of {}",
+        "soak: values: {size} bytes crossed four times, runner's peak {} MB of {}",
         peak / 1_000_000,
         limit / 1_000_000
     );
