@@ -138,7 +138,7 @@ fn independent_nodes_and_streams_finish() {
     let run = stage.run(&flow, &[]);
     assert_eq!(run.status, Some(0), "{}", run.stderr);
     assert_eq!(run.outcome["nodes"]["b"]["succeeded"], json!(items));
-    println!("soak: {count} independent nodes and {items} streamed items finished");
+    println!("soak: independent Python nodes and streamed items: {count} and {items} finished");
 }
 
 /// A chain of conditions, which need no process, ends in one shell; a fan of them too.
@@ -168,5 +168,5 @@ fn long_chains_and_wide_fans_run() {
     let nodes = run.outcome["nodes"].as_object().expect("an object");
     assert_eq!(nodes.len() as u64, length + width);
     assert!(nodes.values().all(|count| count["started"] == 1));
-    println!("soak: a chain of {length} and a fan of {width} ran");
+    println!("soak: longest chain and widest fan: {length} and {width} nodes ran");
 }
