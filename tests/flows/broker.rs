@@ -7,10 +7,12 @@ use crate::corpus::{check_all, flows};
 use crate::stage::Stage;
 
 /// Flows of every kind that goes through the broker.
-const SAMPLE: [&str; 9] = [
+const SAMPLE: [&str; 11] = [
     "chain",
     "concurrency",
     "executor-dies",
+    "mixed-streams",
+    "node-run-block",
     "program",
     "run-block",
     "run-block-refused",

@@ -135,17 +135,23 @@ fn questions_are_answered_as_launchers_parse_them() {
 #[test]
 fn values_are_kept_for_the_next_run() {
     let stage = Stage::new();
-    let flow = flow("chain");
-    assert_eq!(stage.run(&flow, &[]).outcome["outputs"], json!({ "r": 4 }));
-    let run = stage.run(&flow, &["--nodes", "c", "--use-cache"]);
-    let nodes = run.outcome["nodes"].as_object().expect("an object");
-    assert_eq!(nodes.keys().collect::<Vec<_>>(), ["c"], "{}", run.stderr);
-    assert_eq!(run.outcome["outputs"], json!({ "r": 4 }));
-    let start = run.reports.iter().find(|report| report["type"] == "FlowNodesWillRun").expect("a report");
-    assert_eq!(start["start_nodes"], json!(["c"]));
-    succeed(&stage, &["cache", "clear"]);
-    let run = stage.run(&flow, &["--nodes", "c", "--use-cache"]);
-    assert_eq!(run.outcome["nodes"].as_object().map(serde_json::Map::len), Some(3), "{}", run.stderr);
+    // Of Python alone, and of Node.js after Python.
+    for (name, last, first, outputs) in [
+        ("chain", "c", json!({ "r": 4 }), json!({ "r": 4 })),
+        ("mixed", "d", json!({ "r": 3, "q": "done" }), json!({ "r": 3 })),
+    ] {
+        let flow = flow(name);
+        assert_eq!(stage.run(&flow, &[]).outcome["outputs"], first);
+        let run = stage.run(&flow, &["--nodes", last, "--use-cache"]);
+        let nodes = run.outcome["nodes"].as_object().expect("an object");
+        assert_eq!(nodes.keys().collect::<Vec<_>>(), [last], "{}", run.stderr);
+        assert_eq!(run.outcome["outputs"], outputs);
+        let start = run.reports.iter().find(|report| report["type"] == "FlowNodesWillRun").expect("a report");
+        assert_eq!(start["start_nodes"], json!([last]));
+        succeed(&stage, &["cache", "clear"]);
+        let run = stage.run(&flow, &["--nodes", last, "--use-cache"]);
+        assert_eq!(run.outcome["nodes"].as_object().map(serde_json::Map::len), Some(3), "{}", run.stderr);
+    }
 }
 
 #[test]

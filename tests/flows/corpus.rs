@@ -137,12 +137,12 @@ pub(crate) fn check(flow: &Path, arguments: &[&str]) -> Result<(), String> {
     Err(format!("{name}:\n  {}\n{}\n{}", found.join("\n  "), run.outcome, run.stderr))
 }
 
-/// Runs flows, a few at a time, and fails with all that is wrong.
+/// Runs flows, a few at a time, and fails with all that is wrong. They wait much, so there are more of them than processors.
 pub(crate) fn check_all(flows: &[PathBuf], arguments: &[&str]) {
     let left = Mutex::new(flows.iter());
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+        for _ in 0..2 * std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 loop {
                     let Some(flow) = left.lock().expect("a lock").next() else { return };

@@ -25,6 +25,9 @@ const FLOW: &str = "nodes:
   inputs_from: [{handle: command, value: 'setsid sleep 300 & sleep 300'}]
 ";
 
+/// How many of each kind, unless `OOCANA_KILLS` says otherwise.
+const KILLS: u64 = 4;
+
 const BLOCK: &str = "import subprocess
 
 
@@ -57,7 +60,12 @@ fn end(child: Child, stage: &Stage) -> (Output, Run) {
 /// Moments between the very beginning and when all blocks run.
 fn moments(kind: u64) -> Vec<Duration> {
     let mut random = Random::new(number("OOCANA_KILL_SEED", 1) + kind);
-    (0..number("OOCANA_KILLS", 4)).map(|_| Duration::from_millis(random.below(700))).collect()
+    (0..number("OOCANA_KILLS", KILLS)).map(|_| Duration::from_millis(random.below(700))).collect()
+}
+
+/// A result for the page of the soak.
+fn result(what: &str) -> String {
+    format!("soak: {what}: {}, nothing left", number("OOCANA_KILLS", KILLS))
 }
 
 #[test]
@@ -74,6 +82,7 @@ fn a_runner_that_is_asked_to_end_does() {
         assert!(is_early || run.status == Some(255), "{moment:?}: {output:?}");
         assert!(is_early || run.outcome["status"] == "cancelled", "{moment:?}: {}", run.outcome);
     }
+    println!("{}", result("runners asked to end"));
 }
 
 #[test]
@@ -86,6 +95,7 @@ fn nothing_outlives_a_runner_that_is_killed() {
         let (output, _) = end(child, &stage);
         assert_eq!(output.status.code(), None, "{moment:?}");
     }
+    println!("{}", result("runners killed"));
 }
 
 /// Processes of the run whose command line has a word.
@@ -119,6 +129,7 @@ fn a_killed_executor_or_supervisor_is_an_error_of_its_blocks() {
         let node = run.outcome["error"]["node"].as_str().unwrap_or_default();
         assert!(["a", "b", "s"].contains(&node), "{word} {moment:?}: {}", run.outcome);
     }
+    println!("{}", result("executors and supervisors killed"));
 }
 
 #[test]
@@ -138,4 +149,5 @@ fn a_killed_broker_is_named() {
             run.stderr
         );
     }
+    println!("{}", result("brokers killed"));
 }

@@ -11,4 +11,5 @@ mod faults;
 mod large;
 mod layers;
 mod mutated;
+mod servers;
 mod stage;

@@ -2,6 +2,7 @@
 //!
 //! A test takes its count from the environment and prints `soak: NAME: VALUE` for each result worth keeping.
 
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitStatus};
 use std::time::Instant;
@@ -31,7 +32,7 @@ const LAYERS: &[&str] = &["ovmlayer", "ovmlayer-layers"];
 /// The packages of [`Part::Flows`].
 const FLOWS: &[&str] = &["oocana", "ovmlayer-flow", "ovmlayer-packages", "ovmlayer-runner"];
 
-/// Counts that `cargo xtask test` leaves at small samples.
+/// Counts that `cargo xtask test` leaves at small samples. One that is set in the environment counts more.
 const COUNTS: &[(&str, &str)] = &[
     ("OOCANA_CHAIN", "5000"),
     ("OOCANA_CORPUS_MOSQUITTO", "1"),
@@ -82,8 +83,15 @@ impl Part {
         }
     }
 
-    fn counts(self) -> &'static [(&'static str, &'static str)] {
-        if self == Self::Deps { DEPS_COUNTS } else { COUNTS }
+    /// The counts that its tests take.
+    fn counts(self) -> Vec<(&'static str, String)> {
+        let (list, others) = match self {
+            Self::Deps => (DEPS_COUNTS, "OOCANA_"),
+            Self::Flows => (COUNTS, "OVMLAYER_"),
+            Self::Rootfs | Self::Layers => (COUNTS, "OOCANA_"),
+        };
+        let own = list.iter().filter(|(name, _)| !name.starts_with(others));
+        own.map(|(name, count)| (*name, env::var(name).unwrap_or_else(|_| (*count).to_owned()))).collect()
     }
 }
 
@@ -102,7 +110,7 @@ fn run_part(part: Part) -> Result<(), Error> {
     report::line(&format!("\n== soak: {}", part.heading()));
     let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
     command.args(part.packages()).args(["--", "--nocapture"]);
-    command.envs(part.counts().iter().copied());
+    command.envs(part.counts());
     let (status, lines) = watch(command)?;
     let body = section(part, &lines, status, &seconds(start.elapsed()));
     let path = root().join("docs/soak.md");

@@ -7,6 +7,7 @@
 
 mod dispatch;
 mod finish;
+mod kept;
 mod launch;
 mod layer;
 mod request;
@@ -88,8 +89,7 @@ pub(crate) struct Engine<'s> {
     held: HashMap<String, request::Held>,
     /// Questions that servers have been asked for blocks.
     questions: Vec<HttpJob>,
-    /// The last value of each input of the root flow, by node and input.
-    last_values: HashMap<(usize, usize), Value>,
+    kept: kept::Kept,
     root: Option<JobId>,
     /// The flow that is run, as it is run.
     root_flow: Option<Arc<Flow>>,
@@ -113,7 +113,7 @@ impl<'s> Engine<'s> {
             timer_count: 0,
             held: HashMap::new(),
             questions: Vec::new(),
-            last_values: HashMap::new(),
+            kept: kept::Kept::default(),
             root: None,
             root_flow: None,
             result: None,

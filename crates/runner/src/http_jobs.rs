@@ -6,13 +6,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use http::{Authorization, Call, Cancel, Http, Method};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::event::{Answer, Event};
 
 /// The longest answer of a server, in bytes.
 const MAX_ANSWER: u64 = 256 << 20;
+
+/// What is written as `%XX` in a segment of an address: all but what is unreserved (RFC 3986, section 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The most pages of a log that are read at once.
+const MAX_PAGES: u32 = 1000;
 
 /// How long a connector may take unless its node says otherwise.
 const CONNECTOR_TIME: Duration = Duration::from_secs(30);
@@ -80,6 +86,12 @@ pub(crate) fn start(
     Ok(HttpJob { cancel, _stop: stop })
 }
 
+/// How far the log of a remote block was passed on: all pages before `page`, and `told` lines of that.
+struct Log {
+    page: u32,
+    told: usize,
+}
+
 struct Server {
     token: Option<String>,
     cancel: Cancel,
@@ -93,7 +105,7 @@ impl Server {
     fn work(&self, work: Work) -> Result<Answer, String> {
         match work {
             Work::Connector { base, action, inputs, outputs, time } => {
-                let action = utf8_percent_encode(&action, NON_ALPHANUMERIC);
+                let action = utf8_percent_encode(&action, SEGMENT);
                 let time = time.map_or(CONNECTOR_TIME, Duration::from_secs);
                 let url = format!("{}/v1/actions/{action}", base.trim_end_matches('/'));
                 let answer = self.call(Method::Post, &url, &json!({ "input": inputs }), time)?;
@@ -107,7 +119,7 @@ impl Server {
                 self.remote(&format!("{}/v3/users/me/tasks", base.trim_end_matches('/')), &body, time)
             }
             Work::Secret { base, id, topic, mut reply } => {
-                let id = utf8_percent_encode(&id, NON_ALPHANUMERIC);
+                let id = utf8_percent_encode(&id, SEGMENT);
                 let url = format!("{}/v1/vaultlet/{id}", base.trim_end_matches('/'));
                 match self.call(Method::Get, &url, &Value::Null, CONNECTOR_TIME) {
                     Ok(value) => reply.insert("result".to_owned(), value),
@@ -125,14 +137,15 @@ impl Server {
         let id = id.ok_or_else(|| {
             format!("the server has given no task: {}", crate::log::cut(&created.to_string()))
         })?;
-        let task = format!("{tasks}/{id}");
+        let task = format!("{tasks}/{}", utf8_percent_encode(id, SEGMENT));
         let deadline = (time > 0).then(|| Instant::now() + Duration::from_secs(time));
-        let (mut pause, mut page) = (FIRST_POLL, 1);
+        let (mut pause, mut log) = (FIRST_POLL, Log { page: 1, told: 0 });
         loop {
-            self.wait(pause)?;
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            self.wait(left.map_or(pause, |left| pause.min(left)))?;
             pause = POLL;
             let state = self.call(Method::Get, &task, &Value::Null, CONNECTOR_TIME)?;
-            page = self.logs(&task, page);
+            self.pass_on(&task, &mut log);
             if let Some(percent) = state.get("progress").and_then(Value::as_f64) {
                 self.tell(Answer::Progress(percent));
             }
@@ -161,17 +174,30 @@ impl Server {
         }
     }
 
-    /// Passes on what the block has written since; gives the next page. That there is none is no failure.
-    fn logs(&self, task: &str, page: u32) -> u32 {
+    /// Passes on what the block has written since. A page may have grown, and further ones may have come.
+    fn pass_on(&self, task: &str, log: &mut Log) {
+        let (mut page, mut told) = (log.page, log.told);
+        for _ in 0..MAX_PAGES {
+            let lines = self.log_page(task, page);
+            if lines.is_empty() {
+                return;
+            }
+            for line in lines.iter().skip(told) {
+                self.tell(Answer::Log(line.clone()));
+            }
+            *log = Log { page, told: lines.len().max(told) };
+            (page, told) = (page + 1, 0);
+        }
+    }
+
+    /// The lines of one page. That there is none is no failure.
+    fn log_page(&self, task: &str, page: u32) -> Vec<String> {
         let url = format!("{task}/logs?page={page}");
-        let Ok(answer) = self.call(Method::Get, &url, &Value::Null, CONNECTOR_TIME) else { return page };
+        let answer = self.call(Method::Get, &url, &Value::Null, CONNECTOR_TIME).unwrap_or_default();
         let list = answer.get("logs").or_else(|| answer.get("data")).unwrap_or(&answer);
         let lines = list.as_array().map_or(&[][..], Vec::as_slice);
-        for line in lines {
-            let text = line.as_str().or_else(|| line.get("message")?.as_str()).unwrap_or_default();
-            self.tell(Answer::Log(text.to_owned()));
-        }
-        if lines.is_empty() { page } else { page + 1 }
+        let text = |line: &Value| line.as_str().or_else(|| line.get("message")?.as_str()).map(str::to_owned);
+        lines.iter().map(|line| text(line).unwrap_or_else(|| line.to_string())).collect()
     }
 
     fn wait(&self, time: Duration) -> Result<(), String> {
@@ -191,7 +217,6 @@ impl Server {
             let options = http::Options {
                 answer_timeout: time,
                 stall_timeout: time,
-                retries: 0,
                 proxies: http::Proxies::of_environment(|name| std::env::var(name).ok())
                     .map_err(|failure| failure.to_string())?,
                 ..Default::default()
@@ -211,7 +236,7 @@ impl Server {
         let parsed: Result<Value, _> = serde_json::from_slice(&answer.body);
         let text = || crate::log::cut(&String::from_utf8_lossy(&answer.body));
         if !(200..300).contains(&answer.status) {
-            let message = parsed.ok().and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
+            let message = parsed.ok().as_ref().and_then(complaint);
             return Err(format!("{url}: status {}: {}", answer.status, message.unwrap_or_else(text)));
         }
         parsed.map_err(|error| format!("{url}: the answer is no JSON ({error}): {}", text()))
@@ -221,16 +246,22 @@ impl Server {
 /// The values of a connector's answer: by name, or all of them where the only output is `output`.
 fn connector_outputs(answer: &Value, outputs: &[String]) -> Result<Map<String, Value>, String> {
     if answer.get("success") != Some(&Value::Bool(true)) {
-        let part = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (message, code) = (part("message"), part("errorCode"));
-        let message = if message.is_empty() { crate::log::cut(&answer.to_string()) } else { message };
-        return Err(if code.is_empty() { message } else { format!("{message} ({code})") });
+        return Err(complaint(answer).unwrap_or_else(|| crate::log::cut(&answer.to_string())));
     }
     let data = answer.get("data").cloned().unwrap_or_default();
     if matches!(outputs, [only] if only == "output") {
         return Ok([("output".to_owned(), data)].into_iter().collect());
     }
     Ok(data.as_object().cloned().unwrap_or_default())
+}
+
+/// What a server says about its refusal.
+fn complaint(answer: &Value) -> Option<String> {
+    let part = |name: &str| answer.get(name)?.as_str().filter(|text| !text.is_empty());
+    match (part("message"), part("errorCode")) {
+        (Some(message), Some(code)) => Some(format!("{message} ({code})")),
+        (only, other) => only.or(other).map(str::to_owned),
+    }
 }
 
 #[cfg(test)]

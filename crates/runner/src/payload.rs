@@ -99,6 +99,7 @@ impl Payload {
             bytes.extend_from_slice(part);
         }
         bytes.extend_from_slice(&self.open);
-        String::from_utf8_lossy(&bytes).into_owned()
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 }

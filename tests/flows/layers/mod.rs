@@ -4,3 +4,4 @@ mod exchange;
 mod packages;
 mod place;
 mod run;
+mod user;

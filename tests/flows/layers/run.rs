@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::{await_no_process_about, run};
 
 use super::place::{Place, text};
-use crate::stage::python_programs;
+use crate::stage::{python_programs, root};
 
 const MANIFEST: &str = "name: demo
 version: 1.0.0
@@ -41,7 +41,7 @@ def main():
     return {'seen': seen}
 ";
 
-/// A place with the Python executor in the layers below all others: its files are those of this machine, bound.
+/// A place with both executors in the layers below all others: their files are those of this machine, bound.
 struct Flows {
     place: Place,
     flow: PathBuf,
@@ -55,11 +55,13 @@ impl Flows {
         place.stage.write("demo/flows/f/look.py", LOOK);
         let flow = place.stage.write("demo/flows/f/flow.oo.yaml", FLOW);
         let programs = python_programs();
-        let rc = place.stage.write("rc/.zshrc", &format!("export PATH={}:$PATH\n", programs.display()));
+        let node = root().join("executors/node");
+        let path = format!("export PATH={}:{}/bin:$PATH\n", programs.display(), node.display());
+        let rc = place.stage.write("rc/.zshrc", &path);
         place.ovmlayer(&["create", "executor"]);
         place.ovmlayer(&["cp", "--mode", "host2layer", text(&rc), "executor:/root"]);
         place.stage.write("home/.oomol-studio/oocana/layer.json", r#"{"base_rootfs":["executor"]}"#);
-        let mut seen = vec![PathBuf::from("/usr"), programs.parent().expect("a folder").to_owned()];
+        let mut seen = vec![PathBuf::from("/usr"), programs.parent().expect("a folder").to_owned(), node];
         seen.extend(interpreter(&programs));
         let lines = seen.iter().map(|path| format!("src={0},dst={0},ro,recursive\n", path.display()));
         let binds = place.stage.write("binds", &lines.collect::<String>());
@@ -113,6 +115,65 @@ fn blocks_see_the_layers_of_their_package() {
         seen[key] = value;
     }
     assert_eq!(run.outcome["outputs"]["seen"], seen, "{}", run.stderr);
+}
+
+const MIXED: &str = "nodes:
+- node_id: node
+  task: {executor: {name: nodejs, options: {entry: look.ts}}, outputs_def: [{handle: seen}]}
+- node_id: python
+  task: {executor: {name: python, options: {entry: add.py}}, inputs_def: [{handle: seen}], outputs_def: [{handle: seen}]}
+  inputs_from: [{handle: seen, from_node: [{node_id: node, output_handle: seen}]}]
+outputs_def: [{handle: seen}]
+outputs_from: [{handle: seen, from_node: [{node_id: python, output_handle: seen}]}]
+";
+
+const LOOK_TS: &str = "import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+
+enum Made {
+  Path = '/opt/made',
+}
+
+export default async function (_inputs: object, context: any) {
+  writeFileSync(`${context.pkgDataDir}/kept`, 'kept');
+  writeFileSync('/opt/written', 'x');
+  if (process.env.OOMOL_FAIL) throw new Error('it is told to fail');
+  const seen = { made: readFileSync(Made.Path, 'utf8'), cwd: process.cwd(), dropped: process.env.DROPPED ?? null };
+  return { seen: { ...seen, a: process.env.OOMOL_A, source: existsSync('.hidden') } };
+}
+";
+
+/// What one executor has written is not there for the other one: each has a stack of its own.
+const ADD: &str = "import os
+
+
+def main(inputs):
+    return {'seen': {**inputs['seen'], 'python': [open('/opt/made').read(), os.path.exists('/opt/written')]}}
+";
+
+#[test]
+fn node_blocks_see_the_layers_of_their_package() {
+    let flows = Flows::new(MANIFEST);
+    let place = &flows.place;
+    place.stage.write("demo/flows/f/look.ts", LOOK_TS);
+    place.stage.write("demo/flows/f/add.py", ADD);
+    fs::write(&flows.flow, MIXED).expect("a flow");
+    let run =
+        place.stage.run_with(&flows.flow, &flows.arguments(), &[("OOMOL_A", "a"), ("DROPPED", "dropped")]);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let seen = json!({ "made": "made\n", "cwd": text(&place.path("demo")), "dropped": null, "a": "a", "source": true,
+        "python": ["made\n", false] });
+    assert_eq!(run.outcome["outputs"]["seen"], seen, "{}", run.stderr);
+    assert_eq!(fs::read_to_string(place.path("project/kept")).expect("what it keeps"), "kept");
+    assert!(!fs::exists("/opt/written").expect("a look"), "a block wrote to this machine");
+    place.is_clean();
+
+    // An error has its place in the source, as in flows without layers.
+    let run = place.stage.run_with(&flows.flow, &flows.arguments(), &[("OOMOL_FAIL", "1")]);
+    assert_eq!(run.status, Some(255));
+    for part in ["node `node` failed", "it is told to fail", "demo/flows/f/look.ts:10:"] {
+        assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+    }
+    place.is_clean();
 }
 
 const INJECTED: &str = "nodes:

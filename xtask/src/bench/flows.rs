@@ -3,6 +3,7 @@
 //! There is no peer to run beside: the engine that existing flows know is not in any registry. The figures of it in the table
 //! were measured once on a machine of the same kind; the goals are those of the design.
 
+use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -16,7 +17,7 @@ use clap::Args;
 
 use super::timing::{once, spread};
 use super::{build, publish};
-use crate::step::{root, step};
+use crate::step::{root, show, step};
 use crate::{Error, executors, machine, needs, node, report};
 
 /// How the benchmark is run.
@@ -33,9 +34,14 @@ pub(crate) struct Options {
 /// Time between two looks at the memory.
 const INTERVAL: Duration = Duration::from_millis(2);
 
+/// How many nodes a chain has.
+const CHAIN: usize = 50;
+
 /// One flow.
 struct Case {
     title: &'static str,
+    /// Of a chain, the title of the flow with its first node alone.
+    first: Option<&'static str>,
     /// What the other engine takes, in seconds.
     other: &'static str,
     goal: &'static str,
@@ -82,7 +88,8 @@ fn value(size: usize) -> String {
 }
 
 fn cases() -> Vec<Case> {
-    let case = |title, other, goal, flow: String| Case { title, other, goal, flow };
+    let case = |title, other, goal, flow: String| Case { title, first: None, other, goal, flow };
+    let after = |first, case: Case| Case { first: Some(first), ..case };
     let shell =
         format!("- {{node_id: a, task: {SHELL}, inputs_from: [{{handle: command, value: echo hi}}]}}\n");
     vec![
@@ -90,11 +97,22 @@ fn cases() -> Vec<Case> {
         case("one shell node", "0.617", "–", shell),
         case("one Python node", "0.956", "–", chain(PYTHON, 1, "1")),
         case("2 Python nodes", "1.156", "0.35", chain(PYTHON, 2, "1")),
-        case("chain of 50 Python nodes", "10.35", "15 ms a node after the first", chain(PYTHON, 50, "1")),
+        after(
+            "one Python node",
+            case(
+                "chain of 50 Python nodes",
+                "10.35",
+                "15 ms a node after the first",
+                chain(PYTHON, CHAIN, "1"),
+            ),
+        ),
         case("50 independent Python nodes", "never ended", "2", independent(PYTHON, 50)),
         case("200 streamed items, concurrency 16", "53.7", "–", stream(200)),
         case("one Node.js node", "–", "–", chain(NODE, 1, "1")),
-        case("chain of 50 Node.js nodes", "9.86", "3 ms a node after the first", chain(NODE, 50, "1")),
+        after(
+            "one Node.js node",
+            case("chain of 50 Node.js nodes", "9.86", "3 ms a node after the first", chain(NODE, CHAIN, "1")),
+        ),
         case("50 independent Node.js nodes", "0.92", "–", independent(NODE, 50)),
         case("10 MB between two Python nodes", "1.82", "–", value(10_000_000)),
         case("50 MB between two Python nodes", "7.12", "memory 40 MB + 3 × 50 MB", value(50_000_000)),
@@ -115,16 +133,48 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
          | flow | seconds | least | most | other engine | goal | runner's memory |\n| --- | --- | --- | --- | --- | --- | --- |",
         options.rounds
     );
+    let mut medians: HashMap<&str, Duration> = HashMap::new();
     let is_meant = |case: &Case| options.only.as_ref().is_none_or(|text| case.title.contains(text.as_str()));
     for case in cases().iter().filter(|case| is_meant(case)) {
-        let line = measure(case, &program, folder.path(), options.rounds)?;
+        let measured = measure(case, &program, folder.path(), options.rounds)?;
+        medians.insert(case.title, measured.median);
+        let line = row(case, &measured, case.first.and_then(|first| medians.get(first)));
         report::line(&line);
         let _ = writeln!(page, "{line}");
     }
     publish("Flows", &page, options.only.is_none())
 }
 
-fn measure(case: &Case, program: &Path, folder: &Path, rounds: usize) -> Result<String, Error> {
+/// What came of a flow.
+struct Measured {
+    median: Duration,
+    least: Duration,
+    most: Duration,
+    /// Of the runner, in bytes.
+    memory: u64,
+}
+
+/// A row of the table. `first` is what the first node of a chain takes alone.
+fn row(case: &Case, measured: &Measured, first: Option<&Duration>) -> String {
+    let seconds = |time: Duration| format!("{:.3}", time.as_secs_f64());
+    let further = first.map(|first| {
+        let further = measured.median.saturating_sub(*first).as_secs_f64() / (CHAIN - 1) as f64;
+        format!(" ({:.1} ms a node after the first)", 1000.0 * further)
+    });
+    format!(
+        "| {} | {}{} | {} | {} | {} | {} | {} MB |",
+        case.title,
+        seconds(measured.median),
+        further.unwrap_or_default(),
+        seconds(measured.least),
+        seconds(measured.most),
+        case.other,
+        case.goal,
+        measured.memory / 1_000_000
+    )
+}
+
+fn measure(case: &Case, program: &Path, folder: &Path, rounds: usize) -> Result<Measured, Error> {
     let place = folder.join("p/flows/f");
     fs::create_dir_all(&place).map_err(Error::io("make a folder"))?;
     let files = [
@@ -147,17 +197,7 @@ fn measure(case: &Case, program: &Path, folder: &Path, rounds: usize) -> Result<
     }
     let memory = peak(command(program, &place, folder))?;
     let (median, least, most) = spread(&times).unwrap_or_default();
-    let seconds = |time: Duration| format!("{:.3}", time.as_secs_f64());
-    Ok(format!(
-        "| {} | {} | {} | {} | {} | {} | {} MB |",
-        case.title,
-        seconds(median),
-        seconds(least),
-        seconds(most),
-        case.other,
-        case.goal,
-        memory / 1024
-    ))
+    Ok(Measured { median, least, most, memory })
 }
 
 fn command(program: &Path, flow: &Path, folder: &Path) -> Command {
@@ -170,19 +210,25 @@ fn command(program: &Path, flow: &Path, folder: &Path) -> Command {
     command
 }
 
-/// The most memory of the runner itself, without the programs that it starts, in KiB: the high-water mark that the system keeps
+/// The most memory of the runner itself, without the programs that it starts, in bytes: the high-water mark that the system keeps
 /// of each process, read again and again until the end.
 fn peak(mut command: Command) -> Result<u64, Error> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(Error::io("start oocana"))?;
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
-    while child.try_wait().map_err(Error::io("wait for oocana"))?.is_none() {
+    let end = loop {
+        if let Some(end) = child.try_wait().map_err(Error::io("wait for oocana"))? {
+            break end;
+        }
         let text = fs::read_to_string(&status).unwrap_or_default();
         let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let mark = mark.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        peak = peak.max(mark.unwrap_or(0));
+        peak = peak.max(1024 * mark.unwrap_or(0));
         thread::sleep(INTERVAL);
+    };
+    if end.success() {
+        return Ok(peak);
     }
-    Ok(peak)
+    Err(Error::Step { step: show(&command), reason: format!("it ended with {end}") })
 }

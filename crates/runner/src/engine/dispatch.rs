@@ -271,7 +271,13 @@ impl Engine<'_> {
     /// A server has said something about a job.
     fn answer(&mut self, job: &str, outcome: Answer) {
         match outcome {
-            Answer::Progress(percent) => self.block_progress(job, percent),
+            Answer::Progress(percent) => {
+                let Some(block) = self.blocks.get(job) else { return };
+                let (subject, percent) = (block.subject.clone(), percent.clamp(0.0, 100.0));
+                // No executor is there that would tell user interfaces.
+                self.report("BlockProgress", &subject, &[("progress", Field::Json(percent.into()))]);
+                self.block_progress(job, percent);
+            }
             Answer::Log(text) => {
                 let Some(block) = self.blocks.get(job) else { return };
                 let subject = block.subject.clone();

@@ -1,19 +1,19 @@
 //! Beginning with a part of a flow, and with values of an earlier run (section 2.8 of the contract).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use flow::{Flow, FlowId};
 use serde_json::json;
 
+use crate::Error;
 use crate::cache::{Cache, Values};
 use crate::report::{Field, Subject};
 use crate::stack::Stack;
-use crate::{Error, Value};
 
-use super::Engine;
 use super::state::JobId;
+use super::{Engine, kept};
 
 impl Engine<'_> {
     /// The flow with the values that the command line gives to its nodes, and the nodes that are to run.
@@ -33,7 +33,7 @@ impl Engine<'_> {
             flow = Arc::new(changed);
         }
         let Some(wanted) = &options.nodes else { return Ok((flow, None)) };
-        let kept = self.kept(&flow.path);
+        let kept = self.earlier(&flow.path);
         let has_value = |node: usize, handle: &str| {
             kept.get(&flow.nodes[node].id)
                 .and_then(|handles| handles.get(handle))
@@ -60,7 +60,7 @@ impl Engine<'_> {
         Ok((flow, Some(selection.all())))
     }
 
-    fn kept(&self, flow: &Path) -> Values {
+    fn earlier(&self, flow: &Path) -> Values {
         let options = self.setup.options;
         if options.use_cache { Cache::new(&options.oocana_dir).load(flow) } else { Values::new() }
     }
@@ -70,7 +70,7 @@ impl Engine<'_> {
     pub(super) fn preload(&mut self, id: &JobId) {
         let wanted = self.setup.options.nodes.clone().unwrap_or_default();
         let Some(flow) = self.flows.get(id).map(|job| Arc::clone(&job.flow)) else { return };
-        let kept = self.kept(&flow.path);
+        let kept = self.earlier(&flow.path);
         let Some(job) = self.flows.get_mut(id) else { return };
         for (number, node) in flow.nodes.iter().enumerate() {
             let Some(handles) = kept.get(&node.id) else { continue };
@@ -82,7 +82,7 @@ impl Engine<'_> {
                     flow::InputSource::Flow(_) => false,
                 });
                 let values = handles.get(&definition.handle.name).filter(|_| !comes_anew);
-                job.nodes[number].queues[input].extend(values.into_iter().flatten().map(Value::of));
+                job.nodes[number].queues[input].extend(values.into_iter().flatten().cloned());
             }
         }
     }
@@ -90,11 +90,11 @@ impl Engine<'_> {
     /// Keeps the last values of the root flow for a later run.
     pub(super) fn save_cache(&mut self) {
         let Some(path) = self.root_flow.clone() else { return };
-        let mut values: BTreeMap<String, BTreeMap<String, Vec<serde_json::Value>>> = BTreeMap::new();
-        for ((node, input), value) in std::mem::take(&mut self.last_values) {
+        let mut values = Values::new();
+        for ((node, input), value) in std::mem::take(&mut self.kept).into_values() {
             let (node, input) = (&path.nodes[node], &path.nodes[node].inputs[input]);
-            let value = value.parse();
-            if flow::special::can_be_cached(&value, &input.handle, |path| Path::new(path).exists()) {
+            let outline = kept::outline(&value);
+            if flow::special::can_be_cached(&outline, &input.handle, |path| Path::new(path).exists()) {
                 values.entry(node.id.clone()).or_default().insert(input.handle.name.clone(), vec![value]);
             }
         }

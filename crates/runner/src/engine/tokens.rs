@@ -63,7 +63,7 @@ impl Engine<'_> {
             Target::Node { node, input } => {
                 let is_selected = job.selection.as_ref().is_none_or(|selection| selection.contains(&node));
                 if self.root.as_ref() == Some(&flow) {
-                    self.last_values.insert((node, input), value.clone());
+                    self.kept.insert(node, input, &value);
                 }
                 if is_selected {
                     job.nodes[node].queues[input].push_back(value);

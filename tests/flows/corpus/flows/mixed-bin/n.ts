@@ -1,0 +1,1 @@
+export default ({ v }: { v: Buffer }) => ({ v: Buffer.from(v).reverse() });

@@ -1,0 +1,2 @@
+def main():
+    return {"v": bytes(range(256))}

@@ -1,0 +1,2 @@
+def main(inputs):
+    return {"y": inputs["v"] == bytes(reversed(range(256)))}

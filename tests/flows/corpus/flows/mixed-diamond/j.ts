@@ -1,0 +1,1 @@
+export default ({ x }: { x: string }) => ({ y: Number(x) });

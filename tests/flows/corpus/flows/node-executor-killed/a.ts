@@ -1,0 +1,1 @@
+export default () => void process.kill(process.pid, "SIGKILL");

@@ -1,0 +1,1 @@
+export const main = ({ x }) => ({ y: ["mjs", x] });

@@ -1,0 +1,3 @@
+import { x } from "./missing";
+
+export default () => ({ y: x });

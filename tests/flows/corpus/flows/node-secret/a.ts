@@ -1,0 +1,1 @@
+export default ({ s, t }: { s: string; t: string[] }) => ({ y: [s, t] });

@@ -1,0 +1,1 @@
+export default ({ x }: { x: unknown }) => ({ y: [...(Array.isArray(x) ? x : []), process.pid] });

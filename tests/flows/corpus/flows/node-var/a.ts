@@ -1,0 +1,1 @@
+export default () => ({ v: new Map([["number", () => 5]]) });

@@ -1,0 +1,1 @@
+export default ({ v }: { v: Map<string, () => number> }) => ({ y: `kept ${v.get("number")?.()}` });
