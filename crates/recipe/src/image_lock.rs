@@ -6,7 +6,7 @@ use cache::Digest;
 use image::{Descriptor, Image};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, lock};
 
 /// The version of the format that this program reads and writes.
 pub const FORMAT: u32 = 1;
@@ -91,16 +91,7 @@ impl ImageLock {
     /// # Errors
     /// [`Error::LockSyntax`] for anything that is not a lock of [`FORMAT`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let refuse = |line: usize, message: String| Error::LockSyntax { path: path.into(), line, message };
-        let lock: Self = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start.min(text.len()));
-            refuse(1 + text[..start].matches('\n').count(), error.message().to_owned())
-        })?;
-        if lock.format != FORMAT {
-            let message = format!("lock format {} is not known: make a new one with `--update`", lock.format);
-            return Err(refuse(1, message));
-        }
-        Ok(lock)
+        lock::parse(text, path, FORMAT, |lock: &Self| lock.format)
     }
 
     /// Reads the lock at `path`; none when there is none.

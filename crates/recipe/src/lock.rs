@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use cache::Digest;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -95,25 +96,31 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+/// Reads a lock of any kind from `text`, in the one `format` that is known; `format_of` says which one it is in.
+pub(crate) fn parse<L: DeserializeOwned>(
+    text: &str,
+    path: &Path,
+    format: u32,
+    format_of: impl Fn(&L) -> u32,
+) -> Result<L, Error> {
+    let refuse = |line: usize, message: String| Error::LockSyntax { path: path.into(), line, message };
+    let lock: L = toml::from_str(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start.min(text.len()));
+        refuse(1 + text[..start].matches('\n').count(), error.message().to_owned())
+    })?;
+    match format_of(&lock) {
+        known if known == format => Ok(lock),
+        other => Err(refuse(1, format!("lock format {other} is not known: make a new one with `--update`"))),
+    }
+}
+
 impl Lock {
     /// Reads a lock from `text`; `path` is what messages call it.
     ///
     /// # Errors
     /// [`Error::LockSyntax`] for anything that is not a lock of [`FORMAT`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let refuse = |line: usize, message: String| Error::LockSyntax { path: path.into(), line, message };
-        let lock: Self = toml::from_str(text).map_err(|error| {
-            let line =
-                error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            refuse(line, error.message().to_owned())
-        })?;
-        if lock.format != FORMAT {
-            return Err(refuse(
-                1,
-                format!("lock format {} is not known: make a new one with `--update`", lock.format),
-            ));
-        }
-        Ok(lock)
+        parse(text, path, FORMAT, |lock: &Self| lock.format)
     }
 
     /// Reads the lock at `path`; none when there is none.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parent::Below;
 use crate::Error;
-use crate::lock::Package;
+use crate::lock::{self, Package};
 
 /// The version of the format that this program reads and writes.
 pub(super) const FORMAT: u32 = 1;
@@ -152,16 +152,7 @@ impl LayerLock {
     /// # Errors
     /// [`Error::LockSyntax`] for anything that is not a lock of [`FORMAT`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let refuse = |line: usize, message: String| Error::LockSyntax { path: path.into(), line, message };
-        let lock: Self = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start.min(text.len()));
-            refuse(1 + text[..start].matches('\n').count(), error.message().to_owned())
-        })?;
-        if lock.format != FORMAT {
-            let message = format!("lock format {} is not known: make a new one with `--update`", lock.format);
-            return Err(refuse(1, message));
-        }
-        Ok(lock)
+        lock::parse(text, path, FORMAT, |lock: &Self| lock.format)
     }
 
     /// Reads the lock at `path`; none when there is none.
